@@ -1,0 +1,36 @@
+# Needs git, make and a Python >= 3.11; the environment in .venv needs no activation.
+# Another interpreter: make repro PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.stamp
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The stages are run as `python -m stages.NAME`: that python must be the environment's.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: help env repro test check
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again only when that changed
+
+repro: $(STAMP)  ## run the whole pipeline of dvc.yaml, as far as it is not up to date
+	@$(IN_VENV) python -m dvc repro
+
+test: $(STAMP)  ## run every fast test, style and types included, and print the coverage of vad/
+	@$(IN_VENV) python -m pytest --cov
+
+check: $(STAMP)  ## formatting, lint and types alone
+	@$(IN_VENV) python -m ruff format --check
+	@$(IN_VENV) python -m ruff check
+	@$(IN_VENV) python -m mypy
+
+# An interrupted run leaves no stamp: the next one keeps a sound .venv and starts a broken one afresh.
+$(STAMP): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	    echo "$(PYTHON): Python 3.11 or newer is needed; name one, as in \`make $(or $(MAKECMDGOALS),env) PYTHON=python3.12\`" >&2; exit 1; }
+	@$(VENV)/bin/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing requirements-dev.txt into $(VENV): the first time takes a few minutes"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

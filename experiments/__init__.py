@@ -1,0 +1,1 @@
+"""Commands beside the pipeline: they look at anything and change nothing."""

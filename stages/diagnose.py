@@ -1,0 +1,40 @@
+"""Diagnose: every frame at full size -> what was done to it: flipped, static, frozen, frames missing before it."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stages import run
+from vad import clips, diagnosis, figures, files, tables
+from vad.progress import progress
+
+
+def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: Path, picture: Path) -> None:
+    folders = {split: frames / split for split in ("train", "holdout", "test")} | {"validation": validation / "clips"}
+    splits = {split: clips.open_zips(folder) for split, folder in folders.items()}
+    known = diagnosis.backgrounds(splits["train"])
+    measured = pd.concat(
+        [
+            diagnosis.measure_clip(split, clip, known)
+            for split, found in splits.items()
+            for clip in progress(found, f"diagnosing {split}")
+        ]
+    )
+    lines = diagnosis.thresholds(measured[measured["split"] == "train"])
+    table = diagnosis.decide(measured, lines)
+    tables.write_csv(diagnosed, table)
+    figures.diagnosis(picture, table, lines.noise)
+    # What is known of the corruption, never the labels: those are for `evaluate` alone.
+    known_truth = {"validation": validation / "labels.csv", "test": truth / "corruption.csv"}
+    columns = ["video", "frame", "flipped", "static"]
+    against_truth = {
+        split: diagnosis.against_truth(table[table["split"] == split], tables.read_csv(path, columns)[columns])
+        for split, path in known_truth.items()
+        if path.exists()
+    }
+    found = {"thresholds": lines._asdict(), "found": diagnosis.summarise(table), "against_truth": against_truth}
+    files.write_json(metrics, found)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Evaluate: scores against labels. The one stage that opens the labels of the test frames."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stages import PARAMS, run
+from vad import figures, files, labels, metrics, params, tables
+
+PARTS = {
+    "validation": "Validation: synthetic events in held-out training clips; choices are made on it",
+    "benchmark": "Benchmark: the test clips' own labels; reported, never used to choose",
+}
+
+
+def main(
+    scores: Path, validation: Path, truth: Path, labelled: Path, metrics_file: Path, shares: Path, plots: Path
+) -> None:
+    settings = params.load(PARAMS)
+    table = tables.read_csv(scores, [*tables.KEYS, "score"])
+    plots.mkdir(parents=True, exist_ok=True)
+    figures_by_part, shares_by_part, labelled_by_part = {}, [], []
+    # Whole clips come with whole masks; what other labels are given for may have been cut.
+    given = labels.find(settings.data.benchmark_labels)
+    whole = given is None and settings.data.source == "avenue"
+    for part, split, path in (
+        ("validation", "validation", validation / "labels.csv"),
+        ("benchmark", "test", given or labels.find(truth)),
+    ):
+        frames = table[table["split"] == split]
+        if path:
+            known = labels.read_masks(path, frames, whole) if path.is_dir() else labels.read(path)
+            frames = labels.join(frames, known, path)
+            figures_by_part[part] = metrics.summarise(
+                frames,
+                prevalence=settings.evaluate.prevalence,
+                draws=settings.evaluate.bootstrap,
+                seed=settings.seed,
+                onset_precision=settings.evaluate.onset_precision,
+            )
+            shares_by_part.append(metrics.shares(frames).assign(part=part))
+            labelled_by_part.append(frames)
+        tables.write_csv(plots / f"{part}_precision_recall.csv", figures.precision_recall(frames))
+        tables.write_csv(plots / f"{part}_distribution.csv", figures.score_distribution(frames))
+        figures.timeline(plots / f"{part}_timeline.png", frames, PARTS[part])
+    tables.write_csv(labelled, pd.concat(labelled_by_part)[[*tables.KEYS, "score", "label", "kind"]])
+    files.write_json(metrics_file, figures_by_part)
+    tables.write_csv(shares, pd.concat(shares_by_part)[["part", "scope", "name", "frames", "positives", "ap_share"]])
+
+
+if __name__ == "__main__":
+    run(main)

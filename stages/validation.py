@@ -1,0 +1,32 @@
+"""Validation: held-out normal frames -> labelled clips with synthetic events and the competition's corruption."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import PARAMS, run
+from vad import clips, params, tables, validation
+from vad.progress import progress
+
+
+def main(frames: Path, validated: Path) -> None:
+    settings = params.load(PARAMS).validation
+    deck = validation.deal(np.random.default_rng(settings.seed))
+    truth = []
+    copies = list(product(clips.open_zips(frames / "validation"), range(1, settings.copies + 1)))
+    for index, (clip, copy) in enumerate(progress(copies, "making validation clips")):
+        rng = np.random.default_rng([settings.seed, index])
+        video = f"{clip.video}-{copy}"
+        images, table = validation.make_validation_clip(list(clip), clip.numbers, settings, rng, deck)
+        # Every frame is encoded anew, not just the changed ones: else the encoding would tell them apart.
+        encoded = ((number, *clips.encode(image)) for number, image in zip(table["frame"], images, strict=True))
+        clips.write_zip(validated / "clips" / f"{video}.zip", encoded, f"validation of {clip.path.name}")
+        truth.append(table.assign(video=video))
+    columns = ["video", "frame", "label", "kind", "flipped", "static"]
+    tables.write_csv(validated / "labels.csv", pd.concat(truth)[columns].astype({"flipped": int, "static": int}))
+
+
+if __name__ == "__main__":
+    run(main)

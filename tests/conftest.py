@@ -1,0 +1,29 @@
+"""What every test shares: the real clips where there are some, and property tests that repeat."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.clone import clone, restored  # noqa: F401
+
+# Before torch is imported, here and in the pipelines that tests start: tiny tensors gain nothing from threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Derandomised: a failure comes back. No deadline: a busy machine is no failure.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("real") and not os.environ.get("VAD_REAL_DATA"):
+        pytest.skip("VAD_REAL_DATA is unset: no folder with avenue/ and ped2/")
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the real clips, holding avenue/ and ped2/, for tests marked `real`. Set but wrong fails."""
+    folder = Path(os.environ["VAD_REAL_DATA"])
+    assert folder.is_dir(), f"VAD_REAL_DATA={folder}: no such folder"
+    return folder

@@ -1,0 +1,93 @@
+"""Parameters: a wrong one is refused in a line that names the key, the value and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vad import VadError, params
+
+DEFAULT = yaml.safe_load(Path("params.yaml").read_text())
+
+
+def refused(tmp_path: Path, key: str, value: Any) -> str:
+    values = yaml.safe_load(yaml.safe_dump(DEFAULT))
+    target = values
+    *path, last = key.split(".")
+    for part in path:
+        target = target[part]
+    target[last] = value
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(VadError) as raised:
+        params.load(tmp_path / "params.yaml")
+    return str(raised.value).replace(f"{tmp_path}/", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("gamma", -1, "params.yaml: gamma = -1: must be a number above 0 and up to 10"),
+        ("gamma", float("nan"), "params.yaml: gamma = nan: must be a number above 0 and up to 10"),
+        ("train.epochs", "ten", "params.yaml: train.epochs = 'ten': must be an integer from 1 to 10000"),
+        ("tta", ["sideways"], "params.yaml: tta.0 = 'sideways': must be a list of identity, hflip, vflip, rot180"),
+        ("tta", [], "params.yaml: tta = []: must be a list of identity, hflip, vflip, rot180"),
+        ("tta", ["hflip", "hflip"], "params.yaml: tta = ['hflip', 'hflip']: each view may be named once"),
+        ("train.epoch", 3, "params.yaml: train.epoch: unknown key; did you mean epochs?"),
+        ("gama", 1, "params.yaml: gama: unknown key; did you mean gamma?"),
+        ("resize.size", 100, "params.yaml: resize.size = 100: must be a multiple of 32 from 32 to 1024"),
+        (
+            "aggregate.weights",
+            {"layer9": 1},
+            "params.yaml: aggregate.weights.layer9: unknown key; did you mean layer4?",
+        ),
+        ("aggregate.smooth.window", 4, "params.yaml: aggregate.smooth.window = 4: must be odd, to have a middle frame"),
+        ("train", 3, "params.yaml: train = 3: must be a section"),
+    ],
+)
+def test_a_wrong_value_is_explained_in_one_line(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    assert refused(tmp_path, key, value) == message
+
+
+def test_a_negative_weight_is_explained(tmp_path: Path) -> None:
+    message = refused(tmp_path, "aggregate.weights", {"pixel_l1": -0.5})
+    assert message.startswith("params.yaml: aggregate.weights.pixel_l1 = -0.5: must be ")
+
+
+def test_settings_that_exclude_each_other_are_refused(tmp_path: Path) -> None:
+    assert "every weight is 0" in refused(tmp_path, "aggregate.weights", {"pixel_l1": 0})
+    both = DEFAULT["train"] | {"pretrained": True, "weights": "model.pth"}
+    assert "train.pretrained and train.weights exclude each other" in refused(tmp_path, "train", both)
+
+
+def test_a_missing_key_says_what_it_must_be(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({key: DEFAULT[key] for key in DEFAULT if key != "gamma"}))
+    with pytest.raises(VadError, match=r"gamma: missing; must be a number above 0 and up to 10"):
+        params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not valid YAML"), ("", "must be a mapping"), (None, "no such")]
+)
+def test_a_file_that_is_no_parameter_file_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(VadError, match=message):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_the_default_is_the_reference_s_final_recipe() -> None:
+    chosen = params.load(Path("params.yaml"))
+    assert (chosen.seed, chosen.gamma, chosen.gamma_on, chosen.tta) == (82, 1.31, "score", params.VIEWS)
+    assert (chosen.resize.size, chosen.resize.interpolation) == (128, "bilinear")
+    train = chosen.train
+    assert (train.encoder, train.loss, train.epochs, train.batch_size, train.learning_rate) == (
+        "resnet18", "mse", 10, 16, 1e-4,
+    )  # fmt: skip
+    assert chosen.aggregate.weights == pytest.approx({"pixel_l1": 0.795, "layer3": 0.205 * 0.4, "layer4": 0.205 * 0.6})
+    assert (chosen.aggregate.normalise, chosen.aggregate.smooth.method) == ("none", "none")
+
+
+def test_parameters_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        params.load(Path("params.yaml")).gamma = 2.0  # type: ignore[misc]

@@ -1,0 +1,141 @@
+"""The pipeline as a user runs it: the real `dvc` in a fresh clone, on clips of one's own, tiny ones."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score
+
+from tests.clone import Clone, ran
+from tests.synthetic import walking_square, write_frames
+
+
+def test_a_second_repro_does_nothing(clone: Clone) -> None:
+    printed = clone.run("dvc", "repro")
+    assert ran(printed) == [] and "Data and pipelines are up to date." in printed
+    assert "up to date" in clone.run("dvc", "status")
+
+
+def test_every_test_frame_is_submitted_once(clone: Clone) -> None:
+    rows = pd.read_csv(clone.folder / "submission.csv")
+    assert rows["Id"].tolist() == [f"{clip}_{frame}" for clip in (1, 2, 3) for frame in range(3, 33)]
+    assert rows["Predicted"].nunique() > 80
+
+
+def test_benchmark_ap_is_that_of_the_submission_against_the_labels(clone: Clone) -> None:
+    truth = pd.read_csv(clone.root / "labels.csv")
+    truth["Id"] = truth["video"].astype(str) + "_" + truth["frame"].astype(str)
+    both = pd.read_csv(clone.folder / "submission.csv").merge(truth, on="Id")
+    expected = average_precision_score(both["label"], both["Predicted"])
+    benchmark = clone.metrics()["benchmark"]
+    assert benchmark["ap"] == pytest.approx(expected, rel=1e-12)
+    assert list(benchmark["kinds"]) == ["running"]
+    assert benchmark["bootstrap"]["descriptive"] is True
+    shares = pd.read_csv(clone.folder / "metrics" / "shares.csv").query("part == 'benchmark'")
+    assert shares.groupby("scope")["ap_share"].sum().tolist() == pytest.approx([expected] * 2)
+
+
+def test_validation_is_made_of_held_out_frames_that_neither_training_nor_calibration_saw(clone: Clone) -> None:
+    index = pd.read_csv(clone.folder / "data/frames/index.csv", dtype=str)
+    parts = {split: set(zip(rows["video"], rows["frame"], strict=True)) for split, rows in index.groupby("split")}
+    assert set(parts) == {"train", "holdout", "validation", "test"}
+    assert not parts["train"] & parts["holdout"] and not parts["validation"] & (parts["train"] | parts["holdout"])
+    labels = pd.read_csv(clone.folder / "data/validation/labels.csv", dtype=str)
+    copied = set(zip(labels["video"].str.rsplit("-", n=1).str[0], labels["frame"], strict=True))
+    assert copied <= parts["validation"]
+    assert set(labels["label"]) == {"0", "1"}
+    assert clone.metrics()["validation"]["positives"] == (labels["label"] == "1").sum()
+
+
+def test_the_model_that_scored_is_the_one_that_was_trained(clone: Clone) -> None:
+    from vad import autoencoder
+
+    origin = autoencoder.read_origin(clone.folder / "models/autoencoder.safetensors")
+    assert origin["train"]["epochs"] == 1 and origin["seed"] == 82 and len(origin["data"]) == 32
+    curve = pd.read_csv(clone.folder / "metrics/plots/loss.csv")
+    assert curve.columns.tolist() == ["epoch", "train", "train_eval", "holdout"] and len(curve) == 1
+
+
+def test_plots_and_metrics_are_shown_by_dvc(clone: Clone) -> None:
+    shown = json.loads(clone.run("dvc", "metrics", "show", "--json"))
+    data = shown[""]["data"]["metrics/evaluation.json"]["data"]
+    assert data["benchmark"]["ap"] == clone.metrics()["benchmark"]["ap"]
+    clone.run("dvc", "plots", "show")
+    page = (clone.folder / "dvc_plots" / "index.html").read_text()
+    assert "Precision and recall" in page and "Loss per epoch" in page
+    for name in ("benchmark_timeline.png", "validation_timeline.png"):
+        assert (clone.folder / "metrics/plots/evaluation" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_gamma_reruns_scoring_alone_and_cannot_change_the_ranking(restored: Clone) -> None:
+    before = restored.metrics()
+    printed = restored.run("dvc", "exp", "run", "-S", "gamma=1.2", "-n", "softer")
+    assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
+    after = restored.metrics()
+    for part in ("validation", "benchmark"):
+        assert after[part]["ranking"] == before[part]["ranking"]
+        assert after[part]["ap"] - before[part]["ap"] == 0
+    assert "benchmark.ap " in restored.run("dvc", "metrics", "diff", "--all")
+    assert "softer" in restored.run("dvc", "exp", "show", "--no-pager", "--csv")
+
+
+def test_gamma_on_views_changes_the_ranking(restored: Clone) -> None:
+    before = restored.metrics()["benchmark"]["ranking"]
+    printed = restored.run("dvc", "exp", "run", "-S", "gamma_on=view", "-S", "gamma=3")
+    assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
+    assert restored.metrics()["benchmark"]["ranking"] != before
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("gamma=-1", "params.yaml: gamma = -1: must be a number above 0 and up to 10"),
+        ("train.epochs=ten", "params.yaml: train.epochs = 'ten': must be an integer from 1 to 10000"),
+        ("tta=[sideways]", "params.yaml: tta.0 = 'sideways': must be a list of identity, hflip, vflip, rot180"),
+        ("data.root=nowhere", "params.yaml: data.root = 'nowhere': no such file or folder"),
+    ],
+)
+def test_a_wrong_parameter_stops_at_once_and_every_output_is_still_there(
+    restored: Clone, setting: str, message: str
+) -> None:
+    before = restored.outputs()
+    printed = restored.run("dvc", "exp", "run", "-S", setting, fails=True)
+    assert message in printed.splitlines() and "Traceback" not in printed
+    assert ran(printed) == ["check"]
+    assert restored.outputs() == before
+    restored.run("git", "checkout", "params.yaml")
+    assert "up to date" in restored.run("dvc", "status")
+
+
+def test_a_changed_clip_is_noticed_and_touches_that_clip_only(restored: Clone) -> None:
+    folder = restored.folder / "data/frames/test"
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("*.zip")}
+    kept = restored.root / "testing" / "02"
+    shutil.copytree(kept, restored.folder / "kept")
+    shutil.rmtree(kept)
+    write_frames(kept, walking_square(30, seed=99), first=3)
+    printed = restored.run("dvc", "repro", "extract")
+    assert ran(printed) == ["fetch", "extract"]
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("*.zip")}
+    assert [name for name in before if before[name] != after[name]] == ["02.zip"]
+    shutil.rmtree(kept)
+    shutil.move(restored.folder / "kept", kept)
+
+
+def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clone) -> None:
+    import torch
+
+    from vad import autoencoder
+
+    weights = restored.folder / "reference.pth"
+    torch.manual_seed(5)
+    torch.save(autoencoder.Autoencoder().state_dict(), weights)
+    printed = restored.run("dvc", "exp", "run", "-S", "train.weights=reference.pth")
+    assert "train" in ran(printed) and "epoch" not in printed
+    assert autoencoder.read_origin(restored.folder / "models/autoencoder.safetensors") == {"weights": "reference.pth"}
+
+
+def test_stages_say_how_they_are_called(clone: Clone) -> None:
+    printed = clone.run("python", "-m", "stages.resize", fails=True)
+    assert printed.strip() == "usage: python -m stages.resize FRAMES VALIDATION RESIZED"

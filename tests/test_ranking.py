@@ -1,0 +1,166 @@
+"""What turns components into scores: order kept where it must be, clips kept apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
+
+from vad import VadError, params, ranking
+
+PARAMS = params.load(Path("params.yaml"))
+finite = st.floats(0, 1e6, allow_nan=False)
+
+
+def recipe(**changes: object) -> params.Params:
+    values = PARAMS.model_dump()
+    for key, value in changes.items():
+        *path, last = key.split("__")
+        target = values
+        for part in path:
+            target = target[part]
+        target[last] = value
+    return params.Params.model_validate(values)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [(split, video, frame) for split in ("holdout", "test") for video in ("01", "02") for frame in range(50)]
+    result = pd.DataFrame(rows, columns=["split", "video", "frame"])
+    for name in params.COMPONENTS:
+        for view in params.VIEWS:
+            result[f"{name}/{view}"] = rng.gamma(2.0, size=len(result))
+    return result
+
+
+def score(table: pd.DataFrame, **changes: object) -> np.ndarray:
+    return ranking.anomaly_scores(table, recipe(**changes))["score"].to_numpy()
+
+
+@given(st.lists(finite, min_size=2, max_size=50), st.floats(0.1, 10))
+def test_gamma_on_the_score_keeps_every_order_and_every_difference(values: list[float], gamma: float) -> None:
+    before = np.array(values)
+    after = ranking.distinct_power(before, gamma)
+    assert (np.sign(np.subtract.outer(before, before)) == np.sign(np.subtract.outer(after, after))).all()
+
+
+def test_gamma_keeps_neighbouring_doubles_apart() -> None:
+    pair = np.array([1.0, np.nextafter(1.0, 2.0)])
+    assert pair[0] ** 0.5 == pair[1] ** 0.5
+    low, high = ranking.distinct_power(pair, 0.5)
+    assert low < high
+
+
+def test_gamma_on_views_or_components_changes_the_order(table: pd.DataFrame) -> None:
+    plain = np.argsort(score(table, gamma=1.0))
+    assert (np.argsort(score(table, gamma=3.0)) == plain).all()
+    for place in ("view", "component"):
+        assert (np.argsort(score(table, gamma=3.0, gamma_on=place)) != plain).any()
+
+
+def test_reference_recipe_is_a_weighted_mean_of_views_to_the_power_gamma(table: pd.DataFrame) -> None:
+    views = [
+        0.795 * table[f"pixel_l1/{view}"] + 0.205 * (0.4 * table[f"layer3/{view}"] + 0.6 * table[f"layer4/{view}"])
+        for view in params.VIEWS
+    ]
+    np.testing.assert_allclose(score(table), np.mean(views, axis=0) ** 1.31, rtol=1e-12)
+
+
+def test_only_chosen_views_count(table: pd.DataFrame) -> None:
+    weights = {"layer4": 1.0}
+    np.testing.assert_allclose(
+        score(table, tta=("hflip",), gamma=1.0, aggregate__weights=weights), table["layer4/hflip"], rtol=1e-12
+    )
+
+
+def test_a_component_without_views_is_taken_as_it_is(table: pd.DataFrame) -> None:
+    flat = table.rename(columns={"layer4/identity": "layer4"}).drop(columns=[f"layer4/{v}" for v in params.VIEWS[1:]])
+    np.testing.assert_allclose(score(flat, gamma=1.0, aggregate__weights={"layer4": 1.0}), flat["layer4"], rtol=1e-12)
+
+
+def test_absent_component_is_named(table: pd.DataFrame) -> None:
+    with pytest.raises(VadError, match=r"aggregate.weights.layer3: no such component in view identity"):
+        score(table.drop(columns="layer3/identity"))
+
+
+def test_normalisation_of_the_whole_never_changes_the_order_within_a_split(table: pd.DataFrame) -> None:
+    test = (table["split"] == "test").to_numpy()
+    plain = np.argsort(score(table)[test])
+    for how in ("global", "calibrated"):
+        assert (np.argsort(score(table, aggregate__normalise=how)[test]) == plain).all()
+    assert (np.argsort(score(table, aggregate__normalise="per_video")[test]) != plain).any()
+
+
+def test_per_video_normalisation_spans_each_clip(table: pd.DataFrame) -> None:
+    scores = ranking.anomaly_scores(table, recipe(aggregate__normalise="per_video", gamma=1.0))
+    spans = scores.groupby(["split", "video"])["score"].agg(["min", "max"])
+    assert (spans["min"] == 0).all() and (spans["max"] == 1).all()
+
+
+def test_calibration_looks_at_held_out_frames_only(table: pd.DataFrame) -> None:
+    scores = ranking.anomaly_scores(table, recipe(aggregate__normalise="calibrated", gamma=1.0))
+    normal = scores["score"][scores["split"] == "holdout"]
+    assert normal.mean() == pytest.approx(0, abs=1e-12) and normal.std(ddof=0) == pytest.approx(1)
+    changed = table.copy()
+    changed.loc[changed.index[-1], "pixel_l1/identity"] = 1e3
+    again = ranking.anomaly_scores(changed, recipe(aggregate__normalise="calibrated", gamma=1.0))
+    np.testing.assert_array_equal(scores["score"].to_numpy()[:-1], again["score"].to_numpy()[:-1])
+
+
+def test_constant_values_normalise_to_zero(table: pd.DataFrame) -> None:
+    for how in ("global", "per_video", "calibrated"):
+        assert (ranking.normalise(np.full(len(table), 3.0), table, how) == 0).all()
+
+
+def test_calibration_without_held_out_frames_is_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(VadError, match="no held-out frames"):
+        score(table[table["split"] == "test"], aggregate__normalise="calibrated")
+
+
+SMOOTHERS = ("gaussian", "median", "ema")
+
+
+@pytest.mark.parametrize("method", SMOOTHERS)
+def test_smoothing_never_leaks_across_clips(table: pd.DataFrame, method: str) -> None:
+    both = ranking.anomaly_scores(table, recipe(aggregate__smooth__method=method))
+    alone = ranking.anomaly_scores(table[table["video"] == "01"], recipe(aggregate__smooth__method=method))
+    np.testing.assert_array_equal(both["score"][both["video"] == "01"], alone["score"])
+
+
+@pytest.mark.parametrize("method", SMOOTHERS)
+@given(data=st.data())
+def test_smoothing_keeps_length_and_stays_within_the_clip_s_range(method: str, data: st.DataObject) -> None:
+    frames = np.array(sorted(data.draw(st.sets(st.integers(0, 10_000), min_size=1, max_size=40))))
+    scores = np.array(data.draw(st.lists(finite, min_size=len(frames), max_size=len(frames))))
+    smoothed = getattr(ranking, f"{method}_smooth")(scores, frames, {"gaussian": 2.0, "median": 5, "ema": 0.3}[method])
+    assert smoothed.shape == scores.shape
+    slack = 1e-9 * (1 + scores.max())
+    assert (smoothed >= scores.min() - slack).all() and (smoothed <= scores.max() + slack).all()
+
+
+def test_gaussian_smoothing_agrees_with_scipy_away_from_the_ends() -> None:
+    scores = np.random.default_rng(1).normal(size=200)
+    smoothed = ranking.gaussian_smooth(scores, np.arange(200), 3.0)
+    np.testing.assert_allclose(smoothed[12:-12], gaussian_filter1d(scores, 3.0, truncate=4.0)[12:-12], rtol=1e-10)
+
+
+def test_smoothing_does_not_bridge_a_gap_in_frame_numbers() -> None:
+    scores = np.array([0.0, 0.0, 0.0, 9.0, 9.0, 9.0])
+    near, far = np.arange(6), np.array([0, 1, 2, 100, 101, 102])
+    for smoother, setting in ((ranking.gaussian_smooth, 1.0), (ranking.median_smooth, 3)):
+        np.testing.assert_allclose(smoother(scores, far, setting), scores)
+    assert ranking.gaussian_smooth(scores, near, 1.0)[2] > 1
+    assert ranking.ema_smooth(scores, far, 0.3)[3] == pytest.approx(9.0)
+    assert ranking.ema_smooth(scores, near, 0.3)[3] == pytest.approx(2.7)
+
+
+def test_smoothing_follows_frame_numbers_whatever_the_order_of_rows(table: pd.DataFrame) -> None:
+    shuffled = table.sample(frac=1, random_state=0)
+    settings = recipe(aggregate__smooth__method="ema")
+    first = ranking.anomaly_scores(table, settings).set_index(["split", "video", "frame"])["score"]
+    second = ranking.anomaly_scores(shuffled, settings).set_index(["split", "video", "frame"])["score"]
+    pd.testing.assert_series_equal(first, second.loc[first.index])

@@ -1,0 +1,186 @@
+"""Each stage does what its entry in dvc.yaml says, on tiny clips, called as Python functions."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from stages import aggregate, check, evaluate, extract, fetch, infer, resize, submission, train, validation
+from tests.synthetic import write_dataset
+from vad import VadError, autoencoder, clips, errors, params, tables, views
+
+TOP = Path(__file__).parents[1]
+TINY = {
+    "data": {"source": "folder", "root": "mine", "benchmark_labels": "truth"},
+    "resize": {"size": 64},
+    "train": {"epochs": 2},
+}
+TRAIN = Path("data/resized"), Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv")
+
+
+def settings(**sections: dict[str, object]) -> None:
+    """Write params.yaml: the default, with sections changed."""
+    values = yaml.safe_load((TOP / "params.yaml").read_text())
+    for name, section in sections.items():
+        values[name] |= section
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which every stage has run, in order; the tests run in it."""
+    folder = tmp_path_factory.mktemp("project")
+    before = Path.cwd()
+    os.chdir(folder)
+    write_dataset(Path("mine"))
+    Path("truth").mkdir()
+    settings(**TINY)
+    check.main(Path("data/params.ok"))
+    fetch.main(Path("data/raw"), Path("data/labels"))
+    extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))
+    validation.main(Path("data/frames"), Path("data/validation"))
+    resize.main(Path("data/frames"), Path("data/validation"), Path("data/resized"))
+    train.main(*TRAIN)
+    infer.main(TRAIN[1], Path("data/resized"), Path("data/components.npz"))
+    aggregate.main(Path("data/components.npz"), Path("data/scores.csv"))
+    evaluate.main(
+        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),
+        Path("metrics/evaluation.json"), Path("metrics/shares.csv"), Path("metrics/plots"),
+    )  # fmt: skip
+    submission.main(Path("data/scores.csv"), Path("data/raw"), Path("submission.csv"))
+    yield folder
+    os.chdir(before)
+
+
+def test_check_refuses_a_root_that_is_not_there(project: Path) -> None:
+    settings(data=TINY["data"] | {"root": "nowhere"})
+    with pytest.raises(VadError, match="nowhere"):
+        check.main(Path("data/other.ok"))
+    assert not Path("data/other.ok").exists()
+    settings(**TINY)
+
+
+def test_fetch_lists_every_clip_with_a_hash_of_its_content_and_leaves_labels_unread(project: Path) -> None:
+    manifest = json.loads(Path("data/raw/manifest.json").read_text())
+    assert [clip["video"] for clip in manifest["training"]] == ["01", "02", "03", "04", "05"]
+    assert [clip["video"] for clip in manifest["testing"]] == ["01", "02", "03"]
+    digests = [clip["digest"] for split in manifest.values() for clip in split]
+    assert len(set(digests)) == 8 and all(len(digest) == 32 for digest in digests)
+    assert Path("data/labels/labels.csv").read_bytes() == Path("mine/labels.csv").read_bytes()
+
+
+def test_extract_keeps_images_as_they_are_and_divides_the_training_clips(project: Path) -> None:
+    index = tables.read_csv(Path("data/frames/index.csv"), tables.KEYS)
+    videos = index.groupby("split")["video"].unique().map(sorted).to_dict()
+    assert videos["train"] == ["01", "02", "03"] and videos["test"] == ["01", "02", "03"]
+    assert videos["holdout"] == videos["validation"] == ["04", "05"]
+    clip = next(clip for clip in clips.open_zips(Path("data/frames/test")) if clip.video == "02")
+    assert clip.numbers.tolist() == list(range(3, 33))
+    original = Path("mine/testing/02/frame_00007.jpg").read_bytes()
+    assert clip.archive.read(clip.names[7]) == original
+    assert {name: len(rows) for name, rows in index.groupby("split")} == {
+        "train": 180, "holdout": 44, "validation": 44, "test": 90,
+    }  # fmt: skip
+
+
+def test_validation_labels_the_frames_that_it_changed(project: Path) -> None:
+    labels = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "label", "kind"])
+    assert ((labels["kind"] != "") == (labels["label"] == 1)).all()
+    assert 0.1 < labels["label"].mean() < 0.4
+    originals = {clip.video: clip for clip in clips.open_zips(Path("data/frames/validation"))}
+    copies = {clip.video: clip for clip in clips.open_zips(Path("data/validation/clips"))}
+    clean = labels[(labels["flipped"] == 0) & (labels["static"] == 0)]
+    moved = [
+        np.abs(copies[r.video].frame(r.frame).astype(int) - originals[r.video[:2]].frame(r.frame)).max()
+        for r in clean.itertuples()
+    ]
+    assert min(np.array(moved)[clean["label"] == 1]) > max(np.array(moved)[clean["label"] == 0])
+    assert sum(map(len, copies.values())) == len(labels)
+
+
+def test_resize_is_torchvision_s(project: Path) -> None:
+    from torchvision.transforms import Resize
+
+    import vad.torchvision_compat  # noqa: F401
+
+    (small,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "01")
+    (whole,) = (clip for clip in clips.open_zips(Path("data/frames/test")) if clip.video == "01")
+    for number in whole.numbers.tolist():
+        expected = np.asarray(Resize((64, 64))(Image.fromarray(whole.frame(number))))
+        assert (small.frame(number) == expected).all()
+
+
+def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> None:
+    again = tmp_path / "ae.safetensors"
+    train.main(TRAIN[0], again, tmp_path / "train.json", tmp_path / "loss.csv")
+    assert again.read_bytes() == TRAIN[1].read_bytes()
+    assert (tmp_path / "loss.csv").read_bytes() == TRAIN[3].read_bytes()
+    history = pd.read_csv(TRAIN[3])
+    assert history["epoch"].tolist() == [1, 2] and history["train"].is_monotonic_decreasing
+    assert json.loads(TRAIN[2].read_text())["frames"] == 180
+
+
+def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
+    table = tables.read_components(Path("data/components.npz"))
+    index = tables.read_csv(Path("data/resized/index.csv"), tables.KEYS)
+    scored = index[index["split"] != "train"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
+    assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.COMPONENTS]
+    model = autoencoder.load(TRAIN[1])
+    (clip,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "03")
+    row = table.query("split == 'test' and video == '03' and frame == 20").iloc[0]
+    image = autoencoder.to_images(torch.from_numpy(clip.frame(20).copy())[None])
+    for name in params.VIEWS:
+        seen = views.view(name)(image)
+        with torch.inference_mode():
+            found = errors.components(seen, *model.score_views(seen))
+        for component, value in found.items():
+            assert row[f"{component}/{name}"] == pytest.approx(value.item(), rel=1e-4)
+
+
+def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
+    table = tables.read_components(Path("data/components.npz"))
+    scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
+    mean = {
+        name: table[[f"{name}/{view}" for view in params.VIEWS]].mean(axis=1)
+        for name in ("pixel_l1", "layer3", "layer4")
+    }
+    expected = (0.795 * mean["pixel_l1"] + 0.082 * mean["layer3"] + 0.123 * mean["layer4"]) ** 1.31
+    np.testing.assert_allclose(scores["score"], expected, rtol=1e-12)
+    assert scores["frame"].tolist() == table["frame"].tolist()
+
+
+def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
+    from sklearn.metrics import average_precision_score
+
+    figures = json.loads(Path("metrics/evaluation.json").read_text())
+    scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
+    for part, split, path in (("validation", "validation", "data/validation"), ("benchmark", "test", "data/labels")):
+        truth = tables.read_csv(Path(path) / "labels.csv", ["video", "frame", "label"])
+        both = scores[scores["split"] == split].merge(truth, on=["video", "frame"])
+        assert figures[part]["ap"] == pytest.approx(average_precision_score(both["label"], both["score"]))
+        assert figures[part]["frames"] == len(both)
+
+
+def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    evaluate.main(
+        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", tmp_path / "labelled.csv",
+        tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
+    )  # fmt: skip
+    assert list(json.loads((tmp_path / "evaluation.json").read_text())) == ["validation"]
+    assert (tmp_path / "plots" / "benchmark_timeline.png").exists()
+
+
+def test_submission_has_the_scores_of_the_test_frames(project: Path) -> None:
+    rows = pd.read_csv("submission.csv")
+    scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"]).query("split == 'test'")
+    assert rows["Id"].tolist() == [f"{int(r.video)}_{r.frame}" for r in scores.itertuples()]
+    assert rows["Predicted"].tolist() == scores["score"].tolist()

@@ -1,0 +1,38 @@
+"""Progress on the terminal; silent in logs, files and pipes."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+    """Yield the items and show how far they are, on a terminal only."""
+    return iter(tqdm(items, desc=what, total=total, disable=None, leave=False))
+
+
+def parallel(function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 4) -> Iterator[Result]:
+    """Yield function(item) in the order of the items, computed by a thread for every core.
+
+    At most `ahead` results a core wait to be taken, so memory does not grow with the number of items. Threads
+    serve because decoding, resizing and hashing release Python's lock.
+    """
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= ahead * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

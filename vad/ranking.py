@@ -1,0 +1,150 @@
+"""From the components of a frame to its anomaly score: views, weights, normalisation, gamma, smoothing.
+
+Average Precision looks at the order of the scores alone, so what matters here is what changes the order.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from vad import VadError
+from vad.params import Params, Smooth
+from vad.tables import KEYS
+
+
+def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Components of frames (columns split, video, frame, components) -> (split, video, frame, score), float64.
+
+    A component `c` is the columns `c/view` of the views in `tta`, or a column `c` that has no views. In order:
+    normalise components, gamma on components, weighted sum, gamma on views, mean over views, normalise the score,
+    gamma on the score, smooth. Only the last two know clips. Raises VadError for an absent component.
+    """
+    aggregate, gamma = params.aggregate, params.gamma
+    views = []
+    for view in params.tta:
+        fused = np.zeros(len(table))
+        for name, weight in aggregate.weights.items():
+            values = component(table, name, view)
+            if aggregate.normalise_on == "component":
+                values = normalise(values, table, aggregate.normalise)
+            if params.gamma_on == "component":
+                values = signed_power(values, gamma)
+            fused += weight * values
+        views.append(signed_power(fused, gamma) if params.gamma_on == "view" else fused)
+    score = np.mean(views, axis=0)
+    if aggregate.normalise_on == "score":
+        score = normalise(score, table, aggregate.normalise)
+    if params.gamma_on == "score":
+        score = distinct_power(score, gamma)
+    return table[KEYS].assign(score=smooth(score, table, aggregate.smooth))
+
+
+def component(table: pd.DataFrame, name: str, view: str) -> np.ndarray:
+    """The values (T,) of a component in a view. Raises VadError when the table lacks it."""
+    for column in (f"{name}/{view}", name):
+        if column in table:
+            return table[column].to_numpy(np.float64)
+    raise VadError(f"aggregate.weights.{name}: no such component in view {view}; run `dvc repro -f infer`")
+
+
+def normalise(values: np.ndarray, table: pd.DataFrame, how: str) -> np.ndarray:
+    """Rescale values (T,) of the frames in `table`.
+
+    `global`: to 0..1 over each split. `per_video`: to 0..1 over each clip. `calibrated`: to zero mean and unit
+    deviation over the untouched held-out normal frames. `none`: unchanged. The first two look at the frames that
+    they score. Values that are all equal become 0.
+    """
+    if how == "none":
+        return values
+    if how == "calibrated":
+        normal = values[(table["split"] == "holdout").to_numpy()]
+        if not len(normal):
+            raise VadError("aggregate.normalise = calibrated: there are no held-out frames to calibrate on")
+        deviation = float(normal.std())
+        return (values - normal.mean()) / deviation if deviation else np.zeros_like(values)
+    groups = table.groupby(["split"] if how == "global" else ["split", "video"], sort=False).indices
+    result = np.empty_like(values)
+    for rows in groups.values():
+        low, high = values[rows].min(), values[rows].max()
+        result[rows] = (values[rows] - low) / (high - low) if high > low else 0.0
+    return result
+
+
+def signed_power(values: np.ndarray, gamma: float) -> np.ndarray:
+    """Values to the power gamma, keeping their sign."""
+    return np.sign(values) * np.abs(values) ** gamma
+
+
+def distinct_power(values: np.ndarray, gamma: float) -> np.ndarray:
+    """Values to the power gamma, keeping their sign and order, and every two different values different.
+
+    A power is monotone and so can't change a ranking, but rounded to doubles it can merge neighbours. Where it
+    does, the larger takes the next double up.
+    """
+    unique, place = np.unique(values, return_inverse=True)
+    powers = signed_power(unique, gamma)
+    for index in range(1, len(powers)):
+        if powers[index] <= powers[index - 1]:
+            powers[index] = np.nextafter(powers[index - 1], np.inf)
+    return powers[place]
+
+
+def smooth(scores: np.ndarray, table: pd.DataFrame, params: Smooth) -> np.ndarray:
+    """Smooth scores (T,) within each clip of `table`, never across clips."""
+    methods: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+        "gaussian": partial(gaussian_smooth, sigma=params.sigma),
+        "median": partial(median_smooth, window=params.window),
+        "ema": partial(ema_smooth, alpha=params.alpha),
+    }
+    if params.method == "none":
+        return scores
+    frames = table["frame"].to_numpy()
+    result = np.empty_like(scores)
+    for rows in table.groupby(["split", "video"], sort=False).indices.values():
+        ordered = rows[np.argsort(frames[rows])]
+        result[ordered] = methods[params.method](scores[ordered], frames[ordered])
+    return result
+
+
+def gaussian_smooth(scores: np.ndarray, frames: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian mean over a clip's scores (T,) at frame numbers (T,), ascending; `sigma` in frames.
+
+    Missing frames weigh nothing; the weights of those that are there sum to 1. Cut off at four sigma.
+    """
+    total, weight = np.zeros(len(scores)), np.zeros(len(scores))
+    for offset, shifted in _neighbours(scores, frames, int(4 * sigma)):
+        there = ~np.isnan(shifted)
+        factor = np.exp(-0.5 * (offset / sigma) ** 2)
+        total[there] += factor * shifted[there]
+        weight[there] += factor
+    return total / weight
+
+
+def median_smooth(scores: np.ndarray, frames: np.ndarray, window: int) -> np.ndarray:
+    """Median over the frames within `window` // 2 numbers of each frame of a clip: scores (T,), frames (T,)."""
+    shifted = [values for _, values in _neighbours(scores, frames, window // 2)]
+    return np.nanmedian(shifted, axis=0)
+
+
+def ema_smooth(scores: np.ndarray, frames: np.ndarray, alpha: float) -> np.ndarray:
+    """Exponential moving average over a clip's scores (T,), forward in time; `alpha` weighs the newest frame.
+
+    Over a gap of n frames what came before fades n times.
+    """
+    result = scores.astype(np.float64)
+    for index in range(1, len(scores)):
+        faded = (1 - alpha) ** float(frames[index] - frames[index - 1])
+        result[index] = faded * result[index - 1] + (1 - faded) * scores[index]
+    return result
+
+
+def _neighbours(scores: np.ndarray, frames: np.ndarray, reach: int) -> Sequence[tuple[int, np.ndarray]]:
+    """For each offset up to `reach`, the score (T,) at frame number + offset; NaN where that frame is missing."""
+    result = []
+    for offset in range(-reach, reach + 1):
+        wanted = frames + offset
+        place = np.minimum(np.searchsorted(frames, wanted), len(frames) - 1)
+        result.append((offset, np.where(frames[place] == wanted, scores[place], np.nan)))
+    return result
