@@ -6,8 +6,9 @@ from stages import PARAMS, run
 from vad import params, ranking, tables
 
 
-def main(components: Path, scores: Path) -> None:
-    table = tables.read_components(components)
+def main(components: Path, diagnosis: Path, scores: Path) -> None:
+    diagnosed = tables.read_csv(diagnosis, [*tables.KEYS, *params.MEASURED])
+    table = ranking.with_diagnosis(tables.read_components(components), diagnosed)
     tables.write_csv(scores, ranking.anomaly_scores(table, params.load(PARAMS)))
 
 

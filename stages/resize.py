@@ -1,6 +1,5 @@
 """Resize: zipped clips of every split -> one array of small frames a clip, which later stages map into memory."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,35 +7,50 @@ import pandas as pd
 from PIL import Image
 
 from stages import PARAMS, run
-from vad import clips, files, params, tables
+from vad import clips, files, params, stress, tables
 from vad.progress import parallel, progress
+
+STRESSED = ("validation", "test")
 
 
 def main(frames: Path, validation: Path, resized: Path) -> None:
-    resize = params.load(PARAMS).resize
+    settings = params.load(PARAMS)
     folders = {"train": frames / "train", "holdout": frames / "holdout", "validation": validation / "clips"}
-    small = partial(shrink, size=resize.size, how=Image.Resampling[resize.interpolation.upper()])
-    index = []
+    index, compressed = [], []
     for split, folder in (folders | {"test": frames / "test"}).items():
         for path in progress(sorted(folder.glob("*.zip")), f"resizing {split}"):
             with clips.open_zip(path) as clip:
-                store(resized / split / f"{clip.video}.npy", clip, small, resize.size)
-                index.append(clips.keys(split, [clip]))
+                keys = clips.keys(split, [clip])
+                quality = {number: stress.jpeg_quality(clip.video, number, settings.stress) for number in keys["frame"]}
+                if split not in STRESSED:
+                    quality = dict.fromkeys(quality)
+                store(resized / split / f"{clip.video}.npy", clip, quality, settings.resize)
+            index.append(keys)
+            compressed.append(keys[[quality[number] is not None for number in keys["frame"]]])
     tables.write_csv(resized / "index.csv", pd.concat(index))
+    tables.write_csv(resized / "compressed.csv", pd.concat(compressed))
 
 
-def shrink(number: int, clip: clips.ZippedClip, size: int, how: Image.Resampling) -> np.ndarray:
-    """A frame resized to (size, size, 3) uint8, as torchvision's Resize does it to a PIL image."""
-    return np.asarray(clip.image(number).resize((size, size), how))
+def shrink(image: Image.Image, resize: params.Resize, quality: int | None = None) -> np.ndarray:
+    """An image resized to (size, size, 3) uint8, as torchvision's Resize does it to a PIL image.
+
+    With `quality` it is first saved again as a JPEG of that quality.
+    """
+    if quality is not None:
+        image = stress.compressed(image, quality)
+    return np.asarray(image.resize((resize.size, resize.size), Image.Resampling[resize.interpolation.upper()]))
 
 
-def store(path: Path, clip: clips.ZippedClip, small: "partial[np.ndarray]", size: int) -> None:
-    """Write the resized frames of a clip as an array (T, size, size, 3), one frame at a time."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(clip), size, size, 3)}
+def store(path: Path, clip: clips.ZippedClip, quality: dict[int, int | None], resize: params.Resize) -> None:
+    """Write the resized frames of a clip as an array (T, size, size, 3), one frame at a time.
+
+    `quality` has the frame numbers, ascending, and the JPEG quality at which each is saved again, or None.
+    """
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(clip), resize.size, resize.size, 3)}
     # Written, not mapped: a full disk under a map kills the process, and mapped pages count as memory.
     with files.replacing(path) as temporary, open(temporary, "wb") as out:
         np.lib.format.write_array_header_1_0(out, header)
-        for frame in parallel(partial(small, clip=clip), clip.numbers.tolist()):
+        for frame in parallel(lambda number: shrink(clip.image(number), resize, quality[number]), list(quality)):
             out.write(frame.tobytes())
 
 

@@ -18,7 +18,12 @@ BREAKS = {
     "fetch": ("stages/fetch.py", "replace(clip, digest=digest.clip)", 'replace(clip, digest="0")'),
     "extract": ("stages/extract.py", "None if numbers is None else set(numbers.tolist())", "None"),
     "validation": ("stages/validation.py", "table.assign(video=video)", "table.assign(video=video, label=0)"),
-    "resize": ("stages/resize.py", ".resize((size, size), how)", ".resize((size, size), Image.Resampling.NEAREST)"),
+    "diagnose": (
+        "stages/diagnose.py",
+        "tables.write_csv(diagnosed, table)",
+        "tables.write_csv(diagnosed, table.assign(flipped=0))",
+    ),
+    "resize": ("stages/resize.py", "Image.Resampling[resize.interpolation.upper()]", "Image.Resampling.NEAREST"),
     "train": ("stages/train.py", "runtime.seed(settings.seed)", "pass"),
     "infer": ("stages/infer.py", "views.view(name)(images)", 'views.view("identity")(images)'),
     "aggregate": (

@@ -78,7 +78,7 @@ def test_mean_over_the_four_views_is_unchanged_by_flipping_the_input(
 def test_every_component_is_named_in_the_parameters(model: autoencoder.Autoencoder, images: torch.Tensor) -> None:
     with torch.inference_mode():
         found = errors.components(images, *model.score_views(images))
-    assert tuple(found) == params.COMPONENTS
+    assert tuple(found) == params.RECONSTRUCTION
     assert all(values.shape == (3,) and values.dtype == torch.float64 for values in found.values())
 
 

@@ -31,10 +31,10 @@ def table() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = [(split, video, frame) for split in ("holdout", "test") for video in ("01", "02") for frame in range(50)]
     result = pd.DataFrame(rows, columns=["split", "video", "frame"])
-    for name in params.COMPONENTS:
+    for name in params.RECONSTRUCTION:
         for view in params.VIEWS:
             result[f"{name}/{view}"] = rng.gamma(2.0, size=len(result))
-    return result
+    return result.assign(flipped=rng.integers(0, 2, len(result)), noise=1.5, change=2.0)
 
 
 def score(table: pd.DataFrame, **changes: object) -> np.ndarray:
@@ -75,6 +75,36 @@ def test_only_chosen_views_count(table: pd.DataFrame) -> None:
     np.testing.assert_allclose(
         score(table, tta=("hflip",), gamma=1.0, aggregate__weights=weights), table["layer4/hflip"], rtol=1e-12
     )
+
+
+def test_over_views_the_least_or_the_largest_may_count(table: pd.DataFrame) -> None:
+    views = table[[f"layer4/{view}" for view in params.VIEWS]]
+    for how in ("min", "max"):
+        scores = score(table, gamma=1.0, aggregate__weights={"layer4": 1.0}, aggregate__views=how)
+        np.testing.assert_allclose(scores, getattr(views, how)(axis=1), rtol=1e-12)
+
+
+def test_unflip_gives_flipped_frames_the_view_that_shows_them_upright(table: pd.DataFrame) -> None:
+    shown = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
+    for view, upright in shown.items():
+        scores = score(table, gamma=1.0, tta=(view,), aggregate__weights={"layer4": 1.0}, repair__unflip=True)
+        expected = np.where(table["flipped"] == 1, table[f"layer4/{upright}"], table[f"layer4/{view}"])
+        np.testing.assert_allclose(scores, expected, rtol=1e-12)
+    np.testing.assert_allclose(score(table, repair__unflip=True), score(table), rtol=1e-12)  # all four are a group
+
+
+def test_what_was_diagnosed_of_a_frame_may_be_its_score(table: pd.DataFrame) -> None:
+    keys, measured = (
+        table[["split", "video", "frame"]],
+        table[["flipped", "noise"]].assign(change=np.arange(len(table), dtype=float)),
+    )
+    measured.loc[table["frame"] == 0, "change"] = np.nan  # a clip's first frame follows none
+    components = table.drop(columns=["flipped", "noise", "change"])
+    joined = ranking.with_diagnosis(components, keys.join(measured).sample(frac=1, random_state=0))
+    scores = score(joined, gamma=1.0, aggregate__weights={"change": 1.0})
+    assert scores[0] == scores[1] == 1 and scores[7] == 7
+    with pytest.raises(VadError, match="no row for holdout clip 01 frame 3; run `dvc repro diagnose`"):
+        ranking.with_diagnosis(components, keys.join(measured).drop(index=3))
 
 
 def test_a_component_without_views_is_taken_as_it_is(table: pd.DataFrame) -> None:

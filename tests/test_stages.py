@@ -12,7 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
-from stages import aggregate, check, evaluate, extract, fetch, infer, resize, submission, train, validation
+from stages import aggregate, check, diagnose, evaluate, extract, fetch, infer, resize, submission, train, validation
 from tests.synthetic import write_dataset
 from vad import VadError, autoencoder, clips, errors, params, tables, views
 
@@ -49,7 +49,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     resize.main(Path("data/frames"), Path("data/validation"), Path("data/resized"))
     train.main(*TRAIN)
     infer.main(TRAIN[1], Path("data/resized"), Path("data/components.npz"))
-    aggregate.main(Path("data/components.npz"), Path("data/scores.csv"))
+    diagnose.main(
+        Path("data/frames"), Path("data/validation"), Path("data/labels"),
+        Path("data/diagnosis.csv"), Path("metrics/diagnosis.json"), Path("metrics/diagnosis.png"),
+    )  # fmt: skip
+    aggregate.main(Path("data/components.npz"), Path("data/diagnosis.csv"), Path("data/scores.csv"))
     evaluate.main(
         Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),
         Path("metrics/evaluation.json"), Path("metrics/shares.csv"), Path("metrics/plots"),
@@ -105,6 +109,17 @@ def test_validation_labels_the_frames_that_it_changed(project: Path) -> None:
     assert sum(map(len, copies.values())) == len(labels)
 
 
+def test_diagnose_finds_the_flipped_frames(project: Path) -> None:
+    found = tables.read_csv(Path("data/diagnosis.csv"), [*tables.KEYS, "flipped", "noise", "change", "gap"])
+    truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped"])
+    both = truth.merge(found[found["split"] == "validation"], on=["video", "frame"], validate="one_to_one")
+    assert len(both) == len(truth) and truth["flipped"].sum() > 0
+    assert (both["flipped_x"] == both["flipped_y"]).all()
+    assert (
+        json.loads(Path("metrics/diagnosis.json").read_text())["against_truth"]["validation"]["flipped"]["recall"] == 1
+    )
+
+
 def test_resize_is_torchvision_s(project: Path) -> None:
     from torchvision.transforms import Resize
 
@@ -115,6 +130,23 @@ def test_resize_is_torchvision_s(project: Path) -> None:
     for number in whole.numbers.tolist():
         expected = np.asarray(Resize((64, 64))(Image.fromarray(whole.frame(number))))
         assert (small.frame(number) == expected).all()
+
+
+def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: Path, tmp_path: Path) -> None:
+    settings(**TINY, stress={"jpeg_quality": 5, "share": 0.3})
+    resize.main(Path("data/frames"), Path("data/validation"), tmp_path)
+    settings(**TINY)
+    chosen = tables.read_csv(tmp_path / "compressed.csv", tables.KEYS)
+    assert set(chosen["split"]) == {"validation", "test"} and 0.15 < len(chosen) / 134 < 0.45
+    rows = set(chosen.itertuples(index=False, name=None))
+    for split in ("train", "holdout", "validation", "test"):
+        pairs = zip(clips.open_resized(Path("data/resized"), split), clips.open_resized(tmp_path, split), strict=True)
+        for before, after in pairs:
+            for number in before.numbers.tolist():
+                changed = (before.frame(number) != after.frame(number)).any()
+                assert changed == ((split, before.video, number) in rows)
+    assert Path("data/resized/index.csv").read_bytes() == (tmp_path / "index.csv").read_bytes()
+    assert tables.read_csv(Path("data/resized/compressed.csv"), tables.KEYS).empty
 
 
 def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> None:
@@ -132,7 +164,7 @@ def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: 
     index = tables.read_csv(Path("data/resized/index.csv"), tables.KEYS)
     scored = index[index["split"] != "train"].reset_index(drop=True)
     pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
-    assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.COMPONENTS]
+    assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.RECONSTRUCTION]
     model = autoencoder.load(TRAIN[1])
     (clip,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "03")
     row = table.query("split == 'test' and video == '03' and frame == 20").iloc[0]

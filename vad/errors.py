@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vad.params import Component
+from vad.params import Reconstruction
 
 BLOCK = 16
 """Pixels along the side of a block of `block_max`."""
@@ -28,7 +28,7 @@ def top_mean(error: Tensor, share: float = TOP) -> Tensor:
 
 def components(
     images: Tensor, reconstructions: Tensor, seen: dict[str, Tensor], rebuilt: dict[str, Tensor]
-) -> dict[Component, Tensor]:
+) -> dict[Reconstruction, Tensor]:
     """Every error of a batch of images (N, 3, H, W) and its reconstructions, each (N,) float64.
 
     pixel_l1 and pixel_l2 are mean absolute and mean squared error, `_max` their largest block and `_top` their

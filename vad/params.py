@@ -12,11 +12,17 @@ from vad import VadError
 View = Literal["identity", "hflip", "vflip", "rot180"]
 VIEWS: tuple[View, ...] = get_args(View)
 
-Component = Literal[
+Reconstruction = Literal[
     "pixel_l1", "pixel_l1_max", "pixel_l1_top", "pixel_l2", "pixel_l2_max", "pixel_l2_top",
     "layer1", "layer2", "layer3", "layer4",
 ]  # fmt: skip
-COMPONENTS: tuple[Component, ...] = get_args(Component)
+"""Errors of the autoencoder's reconstruction, one for each view."""
+RECONSTRUCTION: tuple[Reconstruction, ...] = get_args(Reconstruction)
+Measured = Literal["flipped", "noise", "change"]
+"""What `diagnose` measures and a score may use: flipped (0 or 1), noise and change (grey levels)."""
+MEASURED: tuple[Measured, ...] = get_args(Measured)
+Component = Literal[Reconstruction, Measured]
+COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -62,6 +68,21 @@ class Resize(Section):
     )
 
 
+class Stress(Section):
+    """What is done to scored frames on purpose, to see whether it looks anomalous."""
+
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        description="null, or a JPEG quality from 1 to 100 at which frames are saved again"
+    )
+    share: float = Field(gt=0, le=1, description="the share of scored frames, above 0 and up to 1")
+
+
+class Repair(Section):
+    """What is undone of the corruption that `diagnose` finds."""
+
+    unflip: bool = Field(description="true or false")
+
+
 class Train(Section):
     """The autoencoder and how it is trained."""
 
@@ -102,6 +123,7 @@ class Aggregate(Section):
     weights: dict[Component, Annotated[float, Field(ge=0)]] = Field(
         description="component: weight of at least 0; components are " + ", ".join(COMPONENTS)
     )
+    views: Literal["mean", "min", "max"] = Field(description="mean, min or max")
     normalise: Literal["none", "global", "per_video", "calibrated"] = Field(
         description="none, global, per_video or calibrated"
     )
@@ -133,6 +155,8 @@ class Params(Section):
     data: Data = Field(description="a section")
     validation: Validation = Field(description="a section")
     resize: Resize = Field(description="a section")
+    stress: Stress = Field(description="a section")
+    repair: Repair = Field(description="a section")
     train: Train = Field(description="a section")
     aggregate: Aggregate = Field(description="a section")
     evaluate: Evaluate = Field(description="a section")

@@ -10,30 +10,34 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.params import Params, Smooth
+from vad.params import MEASURED, Params, Smooth, View
 from vad.tables import KEYS
+
+UPRIGHT: dict[View, View] = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
+"""Of a frame that is flipped top to bottom, the view that shows what a view of the upright frame would."""
+OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
 def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Components of frames (columns split, video, frame, components) -> (split, video, frame, score), float64.
 
     A component `c` is the columns `c/view` of the views in `tta`, or a column `c` that has no views. In order:
-    normalise components, gamma on components, weighted sum, gamma on views, mean over views, normalise the score,
-    gamma on the score, smooth. Only the last two know clips. Raises VadError for an absent component.
+    normalise components, gamma on components, weighted sum, gamma on views, mean, min or max over views, normalise
+    the score, gamma on the score, smooth. Raises VadError for an absent component.
     """
     aggregate, gamma = params.aggregate, params.gamma
     views = []
     for view in params.tta:
         fused = np.zeros(len(table))
         for name, weight in aggregate.weights.items():
-            values = component(table, name, view)
+            values = component(table, name, view, params.repair.unflip)
             if aggregate.normalise_on == "component":
                 values = normalise(values, table, aggregate.normalise)
             if params.gamma_on == "component":
                 values = signed_power(values, gamma)
             fused += weight * values
         views.append(signed_power(fused, gamma) if params.gamma_on == "view" else fused)
-    score = np.mean(views, axis=0)
+    score = OVER_VIEWS[aggregate.views](views, axis=0)
     if aggregate.normalise_on == "score":
         score = normalise(score, table, aggregate.normalise)
     if params.gamma_on == "score":
@@ -41,11 +45,35 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     return table[KEYS].assign(score=smooth(score, table, aggregate.smooth))
 
 
-def component(table: pd.DataFrame, name: str, view: str) -> np.ndarray:
-    """The values (T,) of a component in a view. Raises VadError when the table lacks it."""
+def with_diagnosis(components: pd.DataFrame, diagnosed: pd.DataFrame) -> pd.DataFrame:
+    """Components of frames with the columns flipped, noise and change of their diagnosis (T,) beside them.
+
+    A clip's first frame has the change of the second. Raises VadError for a frame that was not diagnosed.
+    """
+    table = components.merge(diagnosed[[*KEYS, *MEASURED]], on=KEYS, how="left", validate="one_to_one")
+    unknown = table[table["flipped"].isna()]
+    if len(unknown):
+        row = unknown.iloc[0]
+        raise VadError(
+            f"diagnosis: no row for {row['split']} clip {row['video']} frame {row['frame']}; run `dvc repro diagnose`"
+        )
+    table["change"] = table.groupby(["split", "video"], sort=False)["change"].bfill().fillna(0.0)
+    return table
+
+
+def component(table: pd.DataFrame, name: str, view: View, unflip: bool = False) -> np.ndarray:
+    """The values (T,) of a component in a view. Raises VadError when the table lacks it.
+
+    With `unflip`, frames found flipped give what they would if turned upright: the views are a group, so that is
+    another of their views, and needs no new inference.
+    """
     for column in (f"{name}/{view}", name):
         if column in table:
-            return table[column].to_numpy(np.float64)
+            values = table[column].to_numpy(np.float64)
+            if unflip and column != name:
+                upright = table[f"{name}/{UPRIGHT[view]}"].to_numpy(np.float64)
+                return np.where(table["flipped"].to_numpy() == 1, upright, values)
+            return values
     raise VadError(f"aggregate.weights.{name}: no such component in view {view}; run `dvc repro -f infer`")
 
 

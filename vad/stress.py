@@ -1,0 +1,24 @@
+"""What is done to scored frames on purpose, to see whether it looks anomalous: JPEG compression."""
+
+import io
+import zlib
+
+from PIL import Image
+
+from vad.params import Stress
+
+
+def jpeg_quality(video: str, number: int, params: Stress) -> int | None:
+    """At which JPEG quality a frame is saved again; None for all but the chosen share.
+
+    Its clip and number choose it, never its label.
+    """
+    chosen = zlib.crc32(f"{video}/{number}".encode()) < params.share * 2**32
+    return params.jpeg_quality if chosen else None
+
+
+def compressed(image: Image.Image, quality: int) -> Image.Image:
+    """An RGB image saved as a JPEG of `quality` (1..100) and read again."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
