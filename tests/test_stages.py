@@ -14,7 +14,7 @@ from PIL import Image
 
 from stages import aggregate, check, diagnose, evaluate, extract, fetch, infer, resize, submission, train, validation
 from tests.synthetic import write_dataset
-from vad import VadError, autoencoder, clips, errors, params, tables, views
+from vad import VadError, autoencoder, clips, diagnosis, errors, params, tables, views
 
 TOP = Path(__file__).parents[1]
 TINY = {
@@ -109,15 +109,18 @@ def test_validation_labels_the_frames_that_it_changed(project: Path) -> None:
     assert sum(map(len, copies.values())) == len(labels)
 
 
-def test_diagnose_finds_the_flipped_frames(project: Path) -> None:
-    found = tables.read_csv(Path("data/diagnosis.csv"), [*tables.KEYS, "flipped", "noise", "change", "gap"])
-    truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped"])
-    both = truth.merge(found[found["split"] == "validation"], on=["video", "frame"], validate="one_to_one")
-    assert len(both) == len(truth) and truth["flipped"].sum() > 0
-    assert (both["flipped_x"] == both["flipped_y"]).all()
-    assert (
-        json.loads(Path("metrics/diagnosis.json").read_text())["against_truth"]["validation"]["flipped"]["recall"] == 1
-    )
+def test_diagnose_measures_every_frame_at_full_size(project: Path) -> None:
+    columns = [*tables.KEYS, "corr_upright", "corr_flipped", "noise", "change", "gap", "flipped"]
+    table = tables.read_csv(Path("data/diagnosis.csv"), columns)
+    assert set(table["split"]) == {"train", "holdout", "validation", "test"}
+    assert (table["flipped"] == (table["corr_flipped"] > table["corr_upright"])).all() and table["flipped"].any()
+    (clip,) = (clip for clip in clips.open_zips(Path("data/frames/test")) if clip.video == "02")
+    rows = table.query("split == 'test' and video == '02'").set_index("frame")
+    assert rows.index.tolist() == clip.numbers.tolist() and rows["gap"].tolist() == [0] + [1] * (len(rows) - 1)
+    expected = diagnosis.noise_level(diagnosis.luma(clip, 7))
+    assert rows.loc[7, "noise"] == pytest.approx(expected, abs=1e-4)
+    found = json.loads(Path("metrics/diagnosis.json").read_text())["found"]
+    assert found["test"]["frames"] == 90 and found["test"]["flipped"] == table.query("split == 'test'")["flipped"].sum()
 
 
 def test_resize_is_torchvision_s(project: Path) -> None:
