@@ -1,0 +1,207 @@
+"""Run the ablations of experiments/ablations.yaml as DVC experiments, and write what each came to into results/.
+
+    python -m experiments.ablations sample
+    python -m experiments.ablations ped2 ped2-replica --only per_video gaussian_3
+
+Each data set has a clone of its own (`experiments/workspaces.py`) whose commit `base` is the recipe as it is. What has
+run on it is not run again. One failure doesn't stop the rest; all are named at the end.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments import results, workspaces
+from vad import VadError, files
+from vad.progress import progress
+
+ABLATIONS = Path(__file__).with_name("ablations.yaml")
+RESULTS = Path(__file__).with_name("results")
+BASE = "base"
+RETRAINING = ("train", "seed", "resize", "data")
+REINFERRING = (*RETRAINING, "stress", "validation")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One entry of ablations.yaml: parameters by dotted key, and what the outcome is compared with."""
+
+    name: str
+    claim: int
+    set: dict[str, Any]
+    against: str = BASE
+    data: list[str] = field(default_factory=list)
+
+    def cost(self) -> int:
+        """0 for what aggregating again gives, 1 for new inference, 2 for training."""
+        sections = {key.split(".")[0] for key in self.set}
+        return 2 if sections & set(RETRAINING) else int(bool(sections & set(REINFERRING)))
+
+
+def load(path: Path = ABLATIONS) -> tuple[dict[str, Any], dict[str, Experiment]]:
+    """The claims and the experiments of a file, the base among them. Raises VadError for a name that is not there."""
+    stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+    experiments = {BASE: Experiment(BASE, 0, {})}
+    experiments |= {name: Experiment(name, **entry) for name, entry in stated["experiments"].items()}
+    for experiment in experiments.values():
+        if experiment.against not in experiments:
+            raise VadError(f"{path}: {experiment.name} is compared with {experiment.against}, which is not there")
+    return stated, experiments
+
+
+def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) -> list[Experiment]:
+    """What to run on a data set: cheap ones first, and whatever they are compared with before them.
+
+    Raises VadError for an unknown name.
+    """
+    if unknown := set(only) - set(experiments):
+        raise VadError(f"{', '.join(sorted(unknown))}: no such experiment in {ABLATIONS.name}")
+    wanted = {e.name for e in experiments.values() if (e.name in only if only else dataset in e.data or not e.data)}
+    for name in list(wanted):
+        while (name := experiments[name].against) not in wanted:
+            wanted.add(name)
+    rows = sorted((e for e in experiments.values() if e.name in wanted), key=lambda e: (e.name != BASE, e.cost()))
+    ordered: list[Experiment] = []
+    for experiment in rows:
+        before = experiments[experiment.against]
+        ordered += [e for e in (before, experiment) if e not in ordered]
+    return ordered
+
+
+def overrides(changes: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+    """Changes by dotted key as arguments of `dvc exp run`. A mapping replaces a mapping of weights: the rest gets 0."""
+    arguments = []
+    for key, value in changes.items():
+        if not isinstance(value, dict):
+            arguments.append(f"{key}={_hydra(value)}")
+            continue
+        there: Any = parameters
+        for part in key.split("."):
+            there = there[part]
+        arguments += [f"{key}.{name}=0" for name in there if name not in value]
+        arguments += [f"{'' if name in there else '+'}{key}.{name}={_hydra(part)}" for name, part in value.items()]
+    return [part for argument in arguments for part in ("-S", argument)]
+
+
+def _hydra(value: Any) -> str:
+    """A value as Hydra reads it, which is as JSON but for bare words."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_hydra, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Runner:
+    """Runs experiments in a data set's clone and keeps their scored frames there."""
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+        self.folder = workspaces.prepare(dataset)
+        self.scores = self.folder / ".dvc" / "tmp" / "scores"
+        self.parameters = yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
+
+    def base(self) -> None:
+        """The recipe as it is: run as far as it is not up to date, and committed, for experiments to start from."""
+        for line in workspaces.dvc(self.folder, "repro"):
+            _say(self.dataset, line)
+        workspaces.git(self.folder, "add", "--all")
+        if workspaces.git(self.folder, "status", "--porcelain"):
+            workspaces.git(self.folder, "commit", "--quiet", "--message", "What the recipe as it is gives")
+        self._keep(Experiment(BASE, 0, {}))
+
+    def run(self, experiment: Experiment) -> None:
+        """Run an experiment unless it has run on this very base. Raises VadError when it fails."""
+        if (self._folder(experiment) / "done").exists():
+            return
+        workspaces.git(self.folder, "checkout", "--quiet", "--force", "base")
+        settings = overrides(experiment.set, self.parameters)
+        for line in workspaces.dvc(self.folder, "exp", "run", "--name", experiment.name, "--force", *settings):
+            _say(f"{self.dataset} {experiment.name}", line)
+        self._keep(experiment)
+
+    def result(self, experiment: Experiment, experiments: dict[str, Experiment]) -> dict[str, Any]:
+        """What an experiment came to, ready for JSON."""
+        against = experiments[experiment.against]
+        seed = experiment.set.get("seed", self.parameters["seed"])
+        stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
+        return stated | {"set": experiment.set} | results.compare(self._folder(against), self._folder(experiment))
+
+    def _folder(self, experiment: Experiment) -> Path:
+        return self.scores / workspaces.git(self.folder, "rev-parse", "base").strip()[:12] / experiment.name
+
+    def _keep(self, experiment: Experiment) -> None:
+        kept = self._folder(experiment)
+        for file in results.READ:
+            kept.mkdir(parents=True, exist_ok=True)
+            files.copy(self.folder / file, kept / Path(file).name)
+        files.write_text(kept / "done", "")
+
+
+def _say(what: str, line: str) -> None:
+    if sys.stderr.isatty() and line.startswith("Running stage"):
+        print(f"\r\033[K{what}: {line}", end="", file=sys.stderr)
+
+
+def run(dataset: str, only: list[str]) -> Iterator[tuple[Experiment, str]]:
+    """Run experiments on a data set and write their results; yields each, with what went wrong or nothing."""
+    _, experiments = load()
+    wanted = chosen(experiments, dataset, only)
+    runner = Runner(dataset)
+    runner.base()
+
+    def write(experiment: Experiment) -> None:
+        target = RESULTS / dataset / f"{experiment.name}.json"
+        files.write_json(target, runner.result(experiment, experiments))
+
+    # The figures of one experiment are worked out while DVC runs the next.
+    with ThreadPoolExecutor(1) as pool:
+        pending: list[tuple[Experiment, Future[None]]] = []
+        failed: set[str] = set()
+        for experiment in progress(wanted, f"ablations on {dataset}", len(wanted)):
+            if experiment.against in failed:
+                failed.add(experiment.name)
+                yield experiment, f"{experiment.against}, which it is compared with, failed"
+                continue
+            try:
+                if experiment.name != BASE:
+                    runner.run(experiment)
+                pending.append((experiment, pool.submit(write, experiment)))
+            except VadError as error:
+                failed.add(experiment.name)
+                yield experiment, str(error)
+        for experiment, written in pending:
+            try:
+                written.result()
+                yield experiment, ""
+            except VadError as error:
+                yield experiment, str(error)
+
+
+def main(datasets: list[str], only: list[str]) -> int:
+    failures = []
+    for dataset in datasets:
+        start, count = time.perf_counter(), 0
+        for experiment, problem in run(dataset, only):
+            count += 1
+            failures += [f"{dataset} {experiment.name}: {problem}"] if problem else []
+        print(f"{dataset}: {count} experiments in {(time.perf_counter() - start) / 60:.1f} minutes")
+    print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+", metavar="DATASET")
+    parser.add_argument("--only", nargs="+", default=[], metavar="EXPERIMENT")
+    arguments = parser.parse_args()
+    try:
+        sys.exit(main(arguments.datasets, arguments.only))
+    except VadError as error:
+        sys.exit(str(error))

@@ -1,0 +1,66 @@
+"""What an experiment came to against another, from the files that both left: figures, differences, groups of frames."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vad import VadError, comparison, tables
+
+READ = ("data/labelled_scores.csv", "data/diagnosis.csv", "metrics/evaluation.json", "metrics/train.json")
+"""What is kept of an experiment, to compare it with."""
+PARTS = {"benchmark": "test", "validation": "validation"}
+GROUPS = ("flipped", "static")
+DRAWS, SEED = 1000, 82
+SIDES = ("against", "experiment")
+
+
+def compare(before: Path, after: Path) -> dict[str, Any]:
+    """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
+
+    `figures` are its own, by part; `difference` the paired ones, by part, as `comparison.compare` gives them without
+    single frames; `groups` the same of flipped, static and clean test frames alone; `train` its losses.
+    """
+    scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
+    figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))
+    result: dict[str, Any] = {"figures": figures, "difference": {}, "groups": {}}
+    for part, split in PARTS.items():
+        if part not in figures:
+            continue
+        a, b = (scored[side][scored[side]["split"] == split] for side in SIDES)
+        paired = comparison.pair(a, b, SIDES, part)
+        prevalence = figures[part]["prevalence"]
+        result["difference"][part] = _summary(paired, prevalence)
+        if part == "benchmark":
+            for name, rows in _groups(paired, after).items():
+                result["groups"][name] = {"frames": len(rows), **_headline(_summary(rows, prevalence))}
+    result["train"] = json.loads((after / "train.json").read_text(encoding="utf-8"))
+    return result
+
+
+def _labelled(folder: Path) -> pd.DataFrame:
+    return tables.read_csv(folder / "labelled_scores.csv", [*tables.KEYS, "score", "label", "kind"]).fillna(
+        {"kind": ""}
+    )
+
+
+def _summary(paired: pd.DataFrame, prevalence: float) -> dict[str, Any]:
+    compared = comparison.compare(paired, prevalence=prevalence, draws=DRAWS, seed=SEED)
+    del compared["by_frame"]
+    return compared
+
+
+def _headline(summary: dict[str, Any]) -> dict[str, Any]:
+    return {name: summary[name] for name in ("positives", "clips", "ap_at_prevalence", "auroc", "resampled")}
+
+
+def _groups(paired: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
+    """The frames by what was done to them, as found by `diagnose`; a frame may be both flipped and static."""
+    found = tables.read_csv(folder / "diagnosis.csv", [*tables.KEYS, *GROUPS])[[*tables.KEYS, *GROUPS]]
+    both = paired.merge(found, on=tables.KEYS, how="left", validate="one_to_one")
+    if both[list(GROUPS)].isna().any(axis=None):
+        raise VadError(f"{folder}/diagnosis.csv: scored frames are missing; run `dvc repro diagnose`")
+    groups = {name: both[both[name] == 1] for name in GROUPS}
+    groups["clean"] = both[(both[list(GROUPS)] == 0).all(axis=1)]
+    return {name: rows.drop(columns=list(GROUPS)) for name, rows in groups.items() if len(rows)}
