@@ -69,11 +69,8 @@ def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) ->
         while (name := experiments[name].against) not in wanted:
             wanted.add(name)
     rows = sorted((e for e in experiments.values() if e.name in wanted), key=lambda e: (e.name != BASE, e.cost()))
-    ordered: list[Experiment] = []
-    for experiment in rows:
-        before = experiments[experiment.against]
-        ordered += [e for e in (before, experiment) if e not in ordered]
-    return ordered
+    ordered = dict.fromkeys(name for e in rows for name in (e.against, e.name))
+    return [experiments[name] for name in ordered]
 
 
 def overrides(changes: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
