@@ -2,7 +2,8 @@
 
     python -m benchmarks.datasets sample ped2 avenue ped2-replica avenue-replica
 
-Every stage runs anew, in the data set's clone, and ends in a table in Markdown; --json keeps the figures.
+Every stage runs anew, in the data set's clone, and ends in tables in Markdown. --json keeps the figures: what that
+file has already is not run again.
 """
 
 import argparse
@@ -38,7 +39,8 @@ def figures_row(dataset: str, measured: dict[str, Any], part: str) -> list[str]:
     if found is None:
         return [dataset, part, *["-"] * 6]
     spans = [
-        f"{found[name]:.3f} ({found[f'{name}_low']:.3f} to {found[f'{name}_high']:.3f})"
+        f"{found[name]:.3f}"
+        + (f" ({found[f'{name}_low']:.3f} to {found[f'{name}_high']:.3f})" if found[f"{name}_low"] is not None else "")
         for name in ("ap", "ap_at_prevalence", "auroc")
     ]
     clips = f"{found['clips']}{', descriptive' if found['bootstrap']['descriptive'] else ''}"
@@ -53,12 +55,14 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 def main(datasets: list[str], kept: Path | None) -> None:
-    results = {}
+    results = json.loads(kept.read_text()) if kept and kept.exists() else {}
     for dataset in datasets:
-        print(f"{dataset}: running", file=sys.stderr)
-        results[dataset] = measure(dataset)
-        if kept:
-            files.write_json(kept, results)
+        if dataset not in results:
+            print(f"{dataset}: running", file=sys.stderr)
+            results[dataset] = measure(dataset)
+            if kept:
+                files.write_json(kept, results)
+    results = {name: results[name] for name in datasets}
     print_table(
         ["data", "part", "clips", "frames", "anomalous", "AP", "AP at .2456", "AUROC"],
         [figures_row(name, found, part) for name, found in results.items() for part in ("benchmark", "validation")],
