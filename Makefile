@@ -8,10 +8,12 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The stages are run as `python -m stages.NAME`: that python must be the environment's.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help env repro test check
+DATA ?= sample
+
+.PHONY: help env repro test check ablations ablation
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again only when that changed
 
@@ -20,6 +22,14 @@ repro: $(STAMP)  ## run the whole pipeline of dvc.yaml, as far as it is not up t
 
 test: $(STAMP)  ## run every fast test, style and types included, and print the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov
+
+ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample ped2", see experiments/datasets.yaml
+	@$(IN_VENV) python -m experiments.ablations $(DATA)
+	@$(IN_VENV) python -m experiments.oracle $(DATA)
+	@$(IN_VENV) python -m experiments.failure_analysis
+
+ablation: $(STAMP)  ## one experiment of experiments/ablations.yaml: NAME=per_video DATA=sample
+	@$(IN_VENV) python -m experiments.ablations $(DATA) --only $(or $(NAME),$(error name one: make ablation NAME=per_video))
 
 check: $(STAMP)  ## formatting, lint and types alone
 	@$(IN_VENV) python -m ruff format --check

@@ -57,6 +57,13 @@ def prepare(dataset: str) -> Path:
     return folder
 
 
+def restore(folder: Path) -> None:
+    """Put back what the clone's commit `base` holds, DVC's outputs included. Raises VadError when that fails."""
+    git(folder, "checkout", "--quiet", "--force", "base")
+    for _ in dvc(folder, "checkout", "--force"):
+        pass
+
+
 def set_parameters(path: Path, changes: dict[str, Any]) -> None:
     """Set parameters of a params.yaml, by dotted key; they must be there already. Raises VadError otherwise."""
     values = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,0 +1,266 @@
+"""Write experiments/failure_analysis.md from the results of the ablations, and from nothing else.
+
+    python -m experiments.failure_analysis
+
+Also draws docs/images/ablations.png, every difference with its interval.
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from experiments import ablations, verdicts
+from experiments.ablations import BASE, Experiment
+from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Effect, Results, Verdict
+from vad import figures, files
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+PAGE = Path(__file__).with_name("failure_analysis.md")
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "ablations.png"
+DATA = {
+    "sample": "the built-in sample",
+    "ped2": "UCSD Ped2 as it is, test clips 01 to 06",
+    "ped2-replica": "UCSD Ped2 with the competition's corruption and six normal clips in the test split",
+}
+ORACLE = "oracle"
+MADE = """\
+Made by `python -m experiments.failure_analysis` from `experiments/results/` and `experiments/ablations.yaml`; not to be
+edited by hand. `make ablations DATA=sample` runs all of it again, `make ablation NAME=per_video DATA=sample` one
+experiment; each is a DVC experiment in the data set's clone, `.dvc/tmp/workspaces/sample`."""
+LUCK = """\
+On {data}, {count} seeds give AP at .2456 of {values}: standard deviation {spread:.4f}, range {range:.4f}. Two
+trainings of the same recipe differ by {pair:.4f} (one standard deviation of the difference). Of the gains that the
+reference reports, in that unit: {beside}. Settings of one trained network are compared without this luck, two
+trainings are not."""
+REPORTED = (0.0013, 0.002, 0.008)
+"""Gains in AP that the reference reports for features, for L1 and at most."""
+
+
+def page() -> str:
+    """The whole document as Markdown."""
+    stated, experiments = ablations.load()
+    found = verdicts.read_results(ablations.RESULTS)
+    found = {name: found[name] for name in DATA if name in found}
+    border = stated["effect"]
+    judged = {name: verdicts.judge(stated["claims"], results, border) for name, results in found.items()}
+    parts = [
+        "# Failure analysis: what the reference says helps or harms, tested",
+        MADE,
+        "## The verdicts",
+        _table(
+            ["", "claim", *found],
+            [
+                [str(number), claim["claim"], *(str(judged[name][number]) for name in found)]
+                for number, claim in stated["claims"].items()
+            ],
+        ),
+        _data_sets(found),
+        "![Every difference with its interval](../docs/images/ablations.png)",
+        "## How a verdict is reached",
+        verdicts.RULE.format(effect=border, level=LEVEL),
+        _luck(found),
+        *[_claim(number, claim, experiments, found, judged) for number, claim in stated["claims"].items()],
+        _ceiling(found),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _data_sets(found: dict[str, Results]) -> str:
+    rows = []
+    for name, results in found.items():
+        base = results[BASE]["figures"]["benchmark"]
+        interval = f"{base[f'{FIGURE}_low']:.3f} to {base[f'{FIGURE}_high']:.3f}"
+        rows.append(
+            [
+                name,
+                DATA[name],
+                str(base["clips"]),
+                str(base["frames"]),
+                f"{base['base_rate']:.1%}",
+                f"{base['ap']:.3f}",
+                f"{base[FIGURE]:.3f} ({interval})",
+                f"{base['auroc']:.3f}",
+                str(len(results) - (ORACLE in results)),
+            ]
+        )
+    heads = ["data", "what it is", "clips", "frames", "anomalous", "AP", "AP at .2456", "AUROC", "experiments"]
+    return "The recipe as it is (`base`) on each data set, 95 % intervals over clips:\n\n" + _table(heads, rows)
+
+
+def _luck(found: dict[str, Results]) -> str:
+    """How far training seeds alone move AP, beside the gains that the reference reports."""
+    parts = []
+    for name, results in found.items():
+        values = [results[seed]["figures"]["benchmark"][FIGURE] for seed in verdicts.SEEDS if seed in results]
+        if len(values) < 2:
+            continue
+        spread = math.sqrt(verdicts.seed_variance(results))
+        beside = ", ".join(f"{gain:+g} is {gain / (spread * math.sqrt(2)):.2g}" for gain in REPORTED)
+        parts.append(
+            LUCK.format(
+                data=name,
+                count=len(values),
+                values=", ".join(f"{value:.4f}" for value in values),
+                spread=spread,
+                range=max(values) - min(values),
+                pair=spread * math.sqrt(2),
+                beside=beside,
+            )
+        )
+    return "## How large is luck?\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _claim(
+    number: int,
+    claim: dict[str, Any],
+    experiments: dict[str, Experiment],
+    found: dict[str, Results],
+    judged: dict[str, dict[int, Verdict]],
+) -> str:
+    parts = [f"## {number}. {claim['claim']}"]
+    for name, results in found.items():
+        verdict = judged[name][number]
+        text = f"**{name}: {verdict}**"
+        if not math.isnan(verdict.p):
+            text += f", p {_p(verdict.p)}"
+        if verdict.word == OPEN and verdict.clips_needed:
+            text += f"; if the effect stayed as it is, some {verdict.clips_needed} clips would decide it"
+        for test in claim["tests"]:
+            effect = verdicts.test_effect(test, results)
+            if effect:
+                group = f", {test['group']} frames alone" if "group" in test else ""
+                against = " over chance" if test.get("against") == "chance" else ""
+                text += f". `{test['experiment']}`{group}: {_effect(effect.times(test['sign']))}{against}"
+        if verdict.word != UNTESTED:
+            parts.append(text + ".")
+        if claim["tests"][0]["experiment"] == "any":
+            parts += _opposed(results)
+    names = [name for name, experiment in experiments.items() if experiment.claim == number]
+    ran = [name for name in names if any(name in results for results in found.values())]
+    if ran:
+        parts.append(
+            _table(["experiment", "set", "against", *_heads(found)], [_row(experiments[n], found) for n in ran])
+        )
+    if claim.get("why"):
+        parts.append(claim["why"])
+    return "\n\n".join(parts)
+
+
+def _heads(found: dict[str, Results]) -> list[str]:
+    return [head for name in found for head in (f"{name}: AP, AP at .2456", "difference, 95 %, p")]
+
+
+def _row(experiment: Experiment, found: dict[str, Results]) -> list[str]:
+    changes = ", ".join(f"`{key}: {_value(value)}`" for key, value in experiment.set.items())
+    cells = [f"`{experiment.name}`", changes, f"`{experiment.against}`"]
+    for results in found.values():
+        result = results.get(experiment.name)
+        if result is None:
+            cells += ["", ""]
+            continue
+        own, compared = result["figures"]["benchmark"], result["difference"]["benchmark"]
+        effect = verdicts.effect_of(compared, own["clips"])
+        drawn = list(compared["resampled"].values())[-1]
+        cells.append(f"{own['ap']:.4f}, {own[FIGURE]:.4f}")
+        if compared["ranking"]["same"]:
+            cells.append("exactly 0: the same ranking")
+        else:
+            cells.append(f"{_effect(effect)}, p {_p(drawn[FIGURE]['p'])}" if effect else "-")
+    return cells
+
+
+def _opposed(results: Results) -> list[str]:
+    rows = verdicts.opposed(results, 0.01)[:5]
+    return (
+        ["; ".join(f"`{name}`: {kind} {gain:+.3f}, all {change:+.3f}" for name, kind, gain, change in rows)]
+        if rows
+        else []
+    )
+
+
+def _ceiling(found: dict[str, Results]) -> str:
+    rows = []
+    for name, results in found.items():
+        if ORACLE not in results:
+            continue
+        oracle, base = results[ORACLE], results[BASE]["figures"]["benchmark"]
+        rows.append(
+            [
+                name,
+                f"{base[FIGURE]:.3f}",
+                f"{oracle['best_single'][FIGURE]:.3f} (`{oracle['best_single']['component']}`)",
+                f"{oracle[FIGURE]:.3f}",
+                ", ".join(f"{key} {share:.0%}" for key, share in oracle["chosen"].items()),
+            ]
+        )
+    if not rows:
+        return ""
+    heads = ["data", "the recipe, honestly", "oracle: best single", "oracle: best mixture", "of what"]
+    return (
+        "## The ceiling (oracle: tuned on the test labels)\n\nHow far could a single-frame autoencoder go at all? "
+        "Component, view and weights are chosen here *on the labels they are scored on*, of all errors in all views, "
+        "frames upright. No honest procedure reaches this; it bounds what weighing and pooling can give.\n\n"
+        + _table(heads, rows)
+    )
+
+
+def _effect(effect: Effect) -> str:
+    return f"{effect.value:+.4f} ({effect.low:+.4f} to {effect.high:+.4f})"
+
+
+def _p(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return "< 0.002" if value < 0.002 else f"{value:.2g}"
+
+
+def _value(value: Any) -> str:
+    return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}" if isinstance(value, dict) else str(value)
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def draw(path: Path) -> None:
+    """Draw every experiment's difference in AP with its interval, a column a data set, as a PNG."""
+    _, experiments = ablations.load()
+    found = verdicts.read_results(ablations.RESULTS)
+    found = {name: found[name] for name in DATA if name in found}
+    names = [name for name in experiments if name != BASE and any(name in results for results in found.values())]
+    figure, axes = plt.subplots(
+        1, len(found), figsize=(4.2 * len(found) + 1, 0.17 * len(names) + 1), sharey=True, squeeze=False
+    )
+    for axis, (data, results) in zip(axes.flat, found.items(), strict=True):
+        for place, name in enumerate(names):
+            result = results.get(name)
+            compared = result and result["difference"]["benchmark"]
+            effect = verdicts.effect_of(compared, 0) if compared else None
+            if effect:
+                clear = effect.low > 0 or effect.high < 0
+                colour = figures.ANOMALOUS if clear and effect.value < 0 else figures.NORMAL if clear else "grey"
+                axis.plot([effect.low, effect.high], [place, place], color=colour, linewidth=1.2)
+                axis.plot(effect.value, place, marker="<" if effect.value < 0 else ">", color=colour, markersize=4)
+        axis.axvspan(-0.01, 0.01, color="0.9")
+        axis.axvline(0, color="black", linewidth=0.6)
+        axis.set_title(data, fontsize=9, loc="left")
+        axis.tick_params(labelsize=7)
+        axis.set_xlabel("change in AP at .2456", fontsize=8)
+    axes.flat[0].set_yticks(np.arange(len(names)), names)
+    axes.flat[0].invert_yaxis()
+    figure.tight_layout()
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=80, metadata={"Software": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    files.write_text(PAGE, page())
+    draw(PICTURE)

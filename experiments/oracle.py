@@ -1,0 +1,89 @@
+"""The ceiling of a single-frame autoencoder: components, views and weights chosen ON THE TEST LABELS they score.
+
+    python -m experiments.oracle sample
+
+An oracle, not a method: it bounds what weighing and pooling these errors can give, and nothing is chosen by it. Reads
+what the data set's clone has scored (`experiments/workspaces.py`) and writes experiments/results/DATASET/oracle.json.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments import ablations, workspaces
+from vad import VadError, files, metrics, params, ranking, tables
+
+STEPS = 40
+VIEWINGS: dict[str, tuple[params.View, ...]] = {"upright": ("identity",), "four views": params.VIEWS}
+"""Ways to look at a frame, each after turning it upright."""
+
+
+def candidates(folder: Path) -> pd.DataFrame:
+    """Test frames (video, frame, label) with every error in every viewing, in standard deviations of normal frames."""
+    components = tables.read_components(folder / "data/components/reconstruction.npz")
+    diagnosed = tables.read_csv(folder / "data/diagnosis.csv", [*tables.KEYS, *params.MEASURED])
+    table = ranking.with_diagnosis(components, diagnosed)
+    columns = {}
+    for name in params.RECONSTRUCTION:
+        for viewing, views in VIEWINGS.items():
+            values = np.mean([ranking.component(table, name, view, unflip=True) for view in views], axis=0)
+            columns[f"{name}, {viewing}"] = ranking.normalise(values, table, "calibrated")
+    labelled = tables.read_csv(folder / "data/labelled_scores.csv", [*tables.KEYS, "label"])
+    keys = labelled[labelled["split"] == "test"][[*tables.KEYS, "label"]]
+    return keys.merge(table[tables.KEYS].assign(**columns), on=tables.KEYS, how="left", validate="one_to_one")
+
+
+def greedy_mixture(values: pd.DataFrame, labels: np.ndarray, prevalence: float) -> tuple[dict[str, float], float]:
+    """Shares of columns (T,) whose sum ranks `labels` (T,) best, and the AP it gets; found one addition at a time.
+
+    Each step adds the column, one it has or another, that gains most; it ends where none gains. R. Caruana et al.,
+    Ensemble selection from libraries of models, ICML 2004.
+    """
+    total, best = np.zeros(len(values)), 0.0
+    taken = {str(name): 0 for name in values}
+    for _ in range(STEPS):
+        reached = {
+            name: metrics.ap_at_prevalence(labels, total + values[name].to_numpy(), prevalence) for name in taken
+        }
+        name = max(reached, key=lambda key: reached[key])
+        if reached[name] <= best:
+            break
+        total, best = total + values[name].to_numpy(), reached[name]
+        taken[name] += 1
+    return {name: count / sum(taken.values()) for name, count in taken.items() if count}, best
+
+
+def tune(dataset: str) -> dict[str, Any]:
+    """The best single component and the best mixture, by the labels of the test frames."""
+    folder = workspaces.WORKSPACES / dataset
+    if not (folder / "data/labelled_scores.csv").exists():
+        raise VadError(f"{dataset}: has not been scored; `make ablation NAME=base DATA={dataset}`")
+    workspaces.restore(folder)
+    table = candidates(folder)
+    prevalence = params.load(folder / "params.yaml").evaluate.prevalence
+    labels, values = table["label"].to_numpy(), table.drop(columns=[*tables.KEYS, "label"])
+    alone = {name: metrics.ap_at_prevalence(labels, values[name].to_numpy(), prevalence) for name in values}
+    single = max(alone, key=lambda name: alone[name])
+    chosen, best = greedy_mixture(values, labels, prevalence)
+    return {
+        "oracle": "tuned on the test labels",
+        "data": dataset,
+        "best_single": {"component": single, "ap_at_prevalence": alone[single]},
+        "ap_at_prevalence": best,
+        "chosen": dict(sorted(chosen.items(), key=lambda item: -item[1])),
+        "alone": alone,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+", metavar="DATASET")
+    try:
+        for name in parser.parse_args().datasets:
+            files.write_json(ablations.RESULTS / name / "oracle.json", tune(name))
+    except VadError as error:
+        sys.exit(str(error))
