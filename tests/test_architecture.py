@@ -19,7 +19,7 @@ LAYERS = [
     {"vad.ranking", "vad.metrics", "vad.submission", "vad.labels", "vad.figures", "vad.comparison"},
     {"vad.errors", "vad.views", "vad.sample", "vad.validation", "vad.training", "vad.bootstrap", "vad.curves"},
     {"vad.autoencoder", "vad.corruption", "vad.events", "vad.scene", "vad.decode", "vad.masks", "vad.diagnosis"},
-    {"vad.clips", "vad.sources", "vad.archives"},
+    {"vad.clips", "vad.sources", "vad.archives", "vad.encoders", "vad.collapse"},
     {"vad.params", "vad.files", "vad.tables", "vad.progress", "vad.torchvision_compat"},
     {"vad"},
 ]
