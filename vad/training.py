@@ -70,8 +70,7 @@ def fit(
     State is written to `checkpoint` after each epoch and removed at the end: a run that was cut off continues from
     there to the same weights. Raises VadError when the loss is no longer finite.
     """
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster
-    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    network, optimizer = prepare(fabric, model, params)
     loader = DataLoader(train, batch_size=params.batch_size, shuffle=True)
     batches = fabric.setup_dataloaders(loader)
     history = _resume(checkpoint, model, optimizer)
@@ -89,17 +88,29 @@ def fit(
     return pd.DataFrame(history, columns=COLUMNS).astype({"epoch": int, "steps": int})
 
 
+def prepare(fabric: Fabric, model: Autoencoder, params: Train) -> tuple[Any, Any]:
+    """Fabric's wrappings of `model`, which moves to the device in place, and of its optimizer, Adam."""
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster
+    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    return network, optimizer
+
+
+def step(fabric: Fabric, network: Any, optimizer: Any, frames: Tensor, loss_of: Any) -> float:
+    """One step of the optimizer on a batch of frames (N, H, W, 3) uint8; returns the loss before it."""
+    images = to_images(frames)
+    optimizer.zero_grad(set_to_none=True)
+    loss = loss_of(network(images), images)
+    fabric.backward(loss)
+    optimizer.step()
+    return float(loss.item())
+
+
 def _epoch(fabric: Fabric, network: Any, optimizer: Any, batches: Any, loss_of: Any, epoch: int) -> float:
     """One pass over the training frames; returns the mean of the batch losses."""
     network.train()
     losses = []
     for frames in progress(batches, f"epoch {epoch}", len(batches)):
-        images = to_images(frames)
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(network(images), images)
-        fabric.backward(loss)
-        optimizer.step()
-        losses.append(loss.item())
+        losses.append(step(fabric, network, optimizer, frames, loss_of))
         if not math.isfinite(losses[-1]):
             raise VadError(
                 f"train: the loss became {losses[-1]} in epoch {epoch}, step {len(losses)}; lower train.learning_rate"
