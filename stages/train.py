@@ -1,4 +1,4 @@
-"""Train: resized training frames -> the autoencoder's weights and its loss per epoch."""
+"""Train: resized training frames -> the autoencoder's weights, its loss and its collapse per epoch."""
 
 import hashlib
 import json
@@ -20,22 +20,28 @@ def main(resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
     holdout = training.Frames(clips.open_resized(resized, "holdout"))
     fabric = runtime.fabric(settings.train.precision)
     if settings.train.weights:
-        origin: dict[str, Any] = {"weights": str(settings.train.weights)}
-        model = autoencoder.load(settings.train.weights)
+        untrained = {}
+        origin: dict[str, Any] = {"weights": str(settings.train.weights), "encoder": settings.train.encoder}
+        model = autoencoder.load(settings.train.weights, settings.train.encoder)
         network = fabric.setup_module(model)
         parts = {"train_eval": train, "holdout": holdout}
         losses = {part: training.evaluation_loss(fabric, network, parts[part], settings.train) for part in parts}
-        history = pd.DataFrame([{"epoch": 0, **losses}])
+        figures = training.collapse_figures(fabric, model, holdout, settings.train)
+        history = pd.DataFrame([{"epoch": 0, **losses, "steps": 0, **figures}])
     else:
         origin = {"train": settings.train.model_dump(mode="json"), "seed": settings.seed, "data": train.digest()}
-        key = hashlib.blake2b(json.dumps(origin, sort_keys=True).encode(), digest_size=16).hexdigest()
+        # The columns too: a state whose table has others can't be continued.
+        made_of = json.dumps([origin, training.COLUMNS], sort_keys=True)
+        key = hashlib.blake2b(made_of.encode(), digest_size=16).hexdigest()
         # The seed is set again for the weights, as the reference does.
         runtime.seed(settings.seed)
-        model = autoencoder.Autoencoder(settings.train.pretrained)
+        model = autoencoder.Autoencoder(settings.train.encoder, settings.train.pretrained)
         history = training.fit(fabric, model, train, holdout, settings.train, CHECKPOINTS / f"{key}.pt")
+        untrained = {"untrained": history.loc[0, training.COLLAPSE].to_dict()}
     autoencoder.save(model, weights, origin)
-    tables.write_csv(curve, history)
-    files.write_json(metrics, {"frames": len(train), **history.iloc[-1].dropna().to_dict()})
+    # DVC's plots leave nan out; an empty cell they draw as 0.
+    tables.write_csv(curve, history, missing="nan")
+    files.write_json(metrics, {"frames": len(train), **history.to_dict("records")[-1], **untrained})
 
 
 if __name__ == "__main__":

@@ -11,15 +11,15 @@ TOP = Path(__file__).parents[1]
 
 # Top to bottom: a module imports only from layers below its own.
 LAYERS = [
-    {"experiments.faults", "experiments.mutants"},
-    {"experiments.catalogue"},
+    {"experiments.faults", "experiments.mutants", "experiments.failure_analysis", "experiments.oracle"},
+    {"experiments.catalogue", "experiments.ablations", "experiments.verdicts"},
     {"experiments.damage"},
     {"experiments.rehearsal"},
     {"stages", "experiments"},
     {"vad.ranking", "vad.metrics", "vad.submission", "vad.labels", "vad.figures", "vad.comparison"},
     {"vad.errors", "vad.views", "vad.sample", "vad.validation", "vad.training", "vad.bootstrap", "vad.curves"},
     {"vad.autoencoder", "vad.corruption", "vad.events", "vad.scene", "vad.decode", "vad.masks", "vad.diagnosis"},
-    {"vad.clips", "vad.sources", "vad.archives", "vad.stress"},
+    {"vad.clips", "vad.sources", "vad.archives", "vad.stress", "vad.encoders", "vad.collapse"},
     {"vad.params", "vad.files", "vad.tables", "vad.progress", "vad.torchvision_compat"},
     {"vad"},
 ]

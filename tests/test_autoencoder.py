@@ -7,7 +7,20 @@ import pytest
 import torch
 from torch import nn
 
-from vad import VadError, autoencoder, errors, params, views
+from vad import VadError, autoencoder, encoders, errors, params, views
+
+LAYERS = {
+    "resnet18": [(64, 4), (128, 8), (256, 16), (512, 32)],
+    "convnext_tiny": [(96, 4), (192, 8), (384, 16), (768, 32)],
+    "vit_b_16": [(768, 16)] * 4,
+}
+"""Channels and stride of layer1 to layer4."""
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, autoencoder.Autoencoder]:
+    torch.manual_seed(82)
+    return {name: autoencoder.Autoencoder(name).eval() for name in params.ENCODERS}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +88,78 @@ def test_mean_over_the_four_views_is_unchanged_by_flipping_the_input(
         np.testing.assert_allclose(mean(views.view(name)(images)), mean(images), rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [64, 128, 160])
+@pytest.mark.parametrize("encoder", params.ENCODERS)
+def test_every_encoder_takes_any_multiple_of_32_and_has_the_layers_that_are_documented(
+    networks: dict[str, autoencoder.Autoencoder], encoder: str, size: int
+) -> None:
+    images = torch.rand(2, 3, size, size)
+    with torch.inference_mode():
+        reconstructions, seen, rebuilt = networks[encoder].score_views(images)
+        found = errors.components(images, reconstructions, seen, rebuilt)
+        assert torch.equal(networks[encoder].encoder(images), seen["layer4"])
+        assert torch.equal(networks[encoder](images), reconstructions)
+    assert reconstructions.shape == images.shape and reconstructions.min() >= 0 and reconstructions.max() <= 1
+    expected = [(channels, size // stride, size // stride) for channels, stride in LAYERS[encoder]]
+    assert [tuple(value.shape[1:]) for value in seen.values()] == expected
+    assert tuple(seen) == tuple(rebuilt) == encoders.LAYERS
+    assert tuple(found) == params.COMPONENTS and all(bool((values > 0).all()) for values in found.values())
+
+
+@pytest.mark.parametrize("encoder", params.ENCODERS)
+def test_every_decoder_is_of_the_reference_s_style(networks: dict[str, autoencoder.Autoencoder], encoder: str) -> None:
+    kinds = [type(module) for module in networks[encoder].decoder]
+    doublings = LAYERS[encoder][-1][1].bit_length() - 1
+    assert kinds == [nn.ConvTranspose2d, nn.ReLU] * (doublings - 1) + [nn.ConvTranspose2d, nn.Sigmoid]
+
+
+def test_convnext_s_layers_are_the_stages_of_torchvision_s_network() -> None:
+    from torchvision.models import convnext_tiny
+
+    torch.manual_seed(3)
+    theirs = convnext_tiny(weights=None).eval()
+    torch.manual_seed(3)
+    ours = autoencoder.Autoencoder("convnext_tiny").eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        for layer, end in zip(ours.features(images).values(), (2, 4, 6, 8), strict=True):
+            assert torch.equal(layer, theirs.features[:end](images))
+
+
+@pytest.mark.parametrize("size", [128, 224])
+def test_the_transformer_is_torchvision_s_with_its_positions_interpolated(size: int) -> None:
+    from torchvision.models.vision_transformer import interpolate_embeddings, vit_b_16
+
+    torch.manual_seed(3)
+    whole = vit_b_16(weights=None)
+    torch.manual_seed(3)
+    ours = autoencoder.Autoencoder("vit_b_16").eval()
+    theirs = vit_b_16(weights=None, image_size=size).eval()
+    theirs.load_state_dict(interpolate_embeddings(size, 16, whole.state_dict()))
+    kept: dict[str, torch.Tensor] = {}
+    for number, layer in ((3, "layer1"), (6, "layer2"), (9, "layer3")):
+        block = theirs.encoder.layers[number - 1]
+        block.register_forward_hook(lambda _, __, output, layer=layer: kept.update({layer: output}))
+    theirs.encoder.register_forward_hook(lambda _, __, output: kept.update(layer4=output))
+    images = torch.rand(2, 3, size, size)
+    with torch.inference_mode():
+        theirs(images)
+        for name, layer in ours.features(images).items():
+            tokens = layer.permute(0, 2, 3, 1).flatten(1, 2)
+            torch.testing.assert_close(tokens, kept[name][:, 1:], rtol=1e-4, atol=1e-4)
+
+
+def test_the_transformer_tells_places_apart_on_a_grid_of_any_shape(
+    networks: dict[str, autoencoder.Autoencoder],
+) -> None:
+    positions = encoders.interpolate_positions(torch.rand(1, 197, 8), 8, 4)
+    assert positions.shape == (1, 33, 8)
+    image = torch.full((1, 3, 64, 64), 0.5)
+    with torch.inference_mode():
+        layer = networks["vit_b_16"].features(image)["layer4"]
+    assert layer.std((2, 3)).min() > 1e-3
+
+
 def test_every_component_is_named_in_the_parameters(model: autoencoder.Autoencoder, images: torch.Tensor) -> None:
     with torch.inference_mode():
         found = errors.components(images, *model.score_views(images))
@@ -121,6 +206,36 @@ def test_a_checkpoint_of_the_reference_loads_and_ours_exports_as_one(
     assert all(torch.equal(exported[name], value) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("encoder", "suffix"), [("convnext_tiny", ".pth"), ("convnext_tiny", ".safetensors"), ("vit_b_16", ".safetensors")]
+)
+def test_weights_say_which_encoder_they_are_of_and_another_is_refused_in_one_line(
+    networks: dict[str, autoencoder.Autoencoder], tmp_path: Path, encoder: params.Encoder, suffix: str
+) -> None:
+    path = tmp_path / "ours.safetensors"
+    autoencoder.save(networks[encoder], path, {"seed": 82})
+    if suffix == ".pth":
+        autoencoder.export_pth(path, path := tmp_path / "exported.pth")
+    for loaded in (autoencoder.load(path), autoencoder.load(path, encoder)):
+        pairs = zip(loaded.state_dict().items(), networks[encoder].state_dict().items(), strict=True)
+        assert all(a == b and torch.equal(c, d) for (a, c), (b, d) in pairs)
+    with pytest.raises(VadError) as raised:
+        autoencoder.load(path, "resnet18")
+    assert str(raised.value) == (
+        f"{path}: weights of the encoder {encoder}, not of resnet18; set train.encoder to {encoder}"
+    )
+    for file in tmp_path.iterdir():  # up to 350 MB each
+        file.unlink()
+
+
+def test_the_reference_s_weights_are_refused_as_those_of_another_encoder(
+    model: autoencoder.Autoencoder, tmp_path: Path
+) -> None:
+    torch.save(model.state_dict(), tmp_path / "theirs.pth")
+    with pytest.raises(VadError, match=r"theirs\.pth: weights of the encoder resnet18, not of vit_b_16; set train\."):
+        autoencoder.load(tmp_path / "theirs.pth", "vit_b_16")
+
+
 class Harmful:
     """What a malicious checkpoint does: run code when unpickled."""
 
@@ -149,21 +264,39 @@ def test_damaged_absent_or_foreign_weights_are_refused_in_one_line(tmp_path: Pat
     assert "\n" not in str(raised.value)
 
 
-def test_pretrained_weights_that_cannot_be_had_end_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "file"),
+    [("resnet18", "resnet18-f37072fd"), ("convnext_tiny", "convnext_tiny-983f1562"), ("vit_b_16", "vit_b_16-c867db91")],
+)
+def test_pretrained_weights_that_cannot_be_had_end_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: params.Encoder, file: str
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")
-    with pytest.raises(VadError, match=r"train.pretrained: ImageNet weights can't be downloaded .*checkpoints"):
-        autoencoder.Autoencoder(pretrained=True)
+    with pytest.raises(VadError, match=rf"^train.pretrained: ImageNet weights can't be downloaded .*; put {file}\.pth"):
+        autoencoder.Autoencoder(encoder, pretrained=True)
 
 
-def test_pretrained_weights_are_taken_from_torch_s_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.models import ResNet18_Weights, resnet18
+@pytest.mark.parametrize(
+    ("encoder", "ours", "theirs"),
+    [
+        ("resnet18", "0.weight", "conv1.weight"),
+        ("convnext_tiny", "7.2.layer_scale", "features.7.2.layer_scale"),
+        ("vit_b_16", "positions", "encoder.pos_embedding"),
+    ],
+)
+def test_pretrained_weights_are_taken_from_torch_s_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: params.Encoder, ours: str, theirs: str
+) -> None:
+    from torchvision.models import get_model, get_model_weights
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    source = resnet18(weights=None)
-    name = ResNet18_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[1]
+    source = get_model(encoder, weights=None).state_dict()
+    source[theirs] = torch.rand_like(source[theirs])
+    name = get_model_weights(encoder)["IMAGENET1K_V1"].url.rsplit("/", 1)[1]
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    torch.save(source.state_dict(), tmp_path / "hub" / "checkpoints" / name)
-    network = autoencoder.Autoencoder(pretrained=True)
-    assert torch.equal(network.encoder[0].weight, source.conv1.weight)
+    torch.save(source, tmp_path / "hub" / "checkpoints" / name)
+    network = autoencoder.Autoencoder(encoder, pretrained=True)
+    assert torch.equal(network.encoder.state_dict()[ours], source[theirs])
+    (tmp_path / "hub" / "checkpoints" / name).unlink()  # up to 346 MB

@@ -14,7 +14,7 @@ from PIL import Image
 
 from stages import aggregate, check, diagnose, evaluate, extract, fetch, infer, resize, submission, train, validation
 from tests.synthetic import write_dataset
-from vad import VadError, autoencoder, clips, diagnosis, errors, params, tables, views
+from vad import VadError, autoencoder, clips, diagnosis, errors, params, tables, training, views
 
 TOP = Path(__file__).parents[1]
 TINY = {
@@ -158,8 +158,11 @@ def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> No
     assert again.read_bytes() == TRAIN[1].read_bytes()
     assert (tmp_path / "loss.csv").read_bytes() == TRAIN[3].read_bytes()
     history = pd.read_csv(TRAIN[3])
-    assert history["epoch"].tolist() == [1, 2] and history["train"].is_monotonic_decreasing
-    assert json.loads(TRAIN[2].read_text())["frames"] == 180
+    assert history["epoch"].tolist() == [0, 1, 2] and history["train"][1:].is_monotonic_decreasing
+    figures = json.loads(TRAIN[2].read_text())
+    assert figures["frames"] == 180 and figures["epoch"] == 2
+    for name in training.COLLAPSE:
+        assert (figures["untrained"][name], figures[name]) == (history[name].iloc[0], history[name].iloc[-1])
 
 
 def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:

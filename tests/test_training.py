@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.synthetic import walking_square
-from vad import VadError, autoencoder, params, runtime, training
+from vad import VadError, autoencoder, collapse, params, runtime, training
 from vad.clips import MappedClip
 
 SETTINGS = params.load(Path("params.yaml")).train.model_copy(update={"epochs": 3, "batch_size": 8})
@@ -27,7 +27,7 @@ def frames(count: int, seed: int) -> training.Frames:
 def fit(checkpoint: Path, **changes: object) -> tuple[autoencoder.Autoencoder, pd.DataFrame]:
     settings = SETTINGS.model_copy(update=changes)
     runtime.seed(82)
-    model = autoencoder.Autoencoder()
+    model = autoencoder.Autoencoder(settings.encoder)
     fabric = runtime.fabric(settings.precision)
     return model, training.fit(fabric, model, frames(24, 1), frames(8, 2), settings, checkpoint)
 
@@ -37,6 +37,18 @@ def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def stopped_before(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt training where `epoch` would begin, until the monkeypatch is undone."""
+    whole = training._epoch
+
+    def killed(*arguments: object) -> float:
+        if arguments[-1] == epoch:
+            raise KeyboardInterrupt
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_epoch", killed)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[autoencoder.Autoencoder, pd.DataFrame]:
     return fit(tmp_path_factory.mktemp("trained") / "state.pt")
@@ -44,10 +56,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[autoencoder.Autoe
 
 def test_loss_falls_and_is_reported_for_every_epoch(trained: tuple[autoencoder.Autoencoder, pd.DataFrame]) -> None:
     history = trained[1]
-    assert history["epoch"].tolist() == [1, 2, 3]
-    assert list(history.columns) == ["epoch", "train", "train_eval", "holdout"]
-    assert history["train"].iloc[-1] < history["train"].iloc[0]
-    assert np.isfinite(history.to_numpy()).all()
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    assert list(history.columns[:4]) == ["epoch", "train", "train_eval", "holdout"]
+    assert history["train"].iloc[-1] < history["train"].iloc[1]
+    assert np.isfinite(history.iloc[1:].to_numpy()).all()
+
+
+def test_collapse_is_measured_before_training_and_after_each_epoch(
+    trained: tuple[autoencoder.Autoencoder, pd.DataFrame],
+) -> None:
+    model, history = trained
+    assert history["steps"].tolist() == [0, 3, 6, 9]
+    assert history.loc[0, ["train", "train_eval", "holdout"]].isna().all()
+    images = autoencoder.to_images(torch.stack([*frames(8, 2)]))
+    runtime.seed(82)
+    for network, epoch in ((autoencoder.Autoencoder().eval(), 0), (model.eval(), 3)):
+        row = history.loc[epoch]
+        with torch.no_grad():
+            features = network.features(images)["layer4"].mean((2, 3)).numpy()
+            errors = (network(images) - images).abs().mean((1, 2, 3)).numpy()
+        assert row["feature_variance"] == pytest.approx(features.var(axis=0).mean(), rel=1e-4)
+        assert row["effective_rank"] == pytest.approx(collapse.effective_rank(features), rel=1e-3)
+        assert row["score_spread"] == pytest.approx(errors.std() / errors.mean(), rel=1e-3)
 
 
 def test_two_runs_give_the_same_weights(trained: tuple[autoencoder.Autoencoder, pd.DataFrame], tmp_path: Path) -> None:
@@ -59,17 +89,11 @@ def test_two_runs_give_the_same_weights(trained: tuple[autoencoder.Autoencoder, 
 def test_killed_training_resumes_to_the_same_weights(
     trained: tuple[autoencoder.Autoencoder, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = training._epoch
-
-    def killed(*arguments: object) -> float:
-        if arguments[-1] == 3:
-            raise KeyboardInterrupt
-        return whole(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training, "_epoch", killed)
+    stopped_before(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "state.pt")
     monkeypatch.undo()
+    whole = training._epoch
     epochs: list[object] = []
 
     def counted(*arguments: object) -> float:
@@ -93,7 +117,38 @@ def test_another_seed_gives_other_weights(
 
 def test_bf16_trains(tmp_path: Path) -> None:
     _, history = fit(tmp_path / "state.pt", precision="bf16-mixed", epochs=2)
-    assert history["train"].iloc[-1] < history["train"].iloc[0]
+    assert history["train"].iloc[-1] < history["train"].iloc[1]
+
+
+def test_a_network_that_skips_blocks_at_random_resumes_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, history = fit(tmp_path / "state.pt", encoder="convnext_tiny", epochs=2)
+    stopped_before(2, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "state.pt", encoder="convnext_tiny", epochs=2)
+    monkeypatch.undo()
+    again, resumed = fit(tmp_path / "state.pt", encoder="convnext_tiny", epochs=2)
+    assert same(model, again)
+    pd.testing.assert_frame_equal(history, resumed)
+
+
+def steps(encoder: params.Encoder) -> tuple[autoencoder.Autoencoder, list[float]]:
+    """An autoencoder after four steps on one batch, and the loss before each."""
+    runtime.seed(82)
+    model = autoencoder.Autoencoder(encoder)
+    fabric = runtime.fabric()
+    network, optimizer = training.prepare(fabric, model, SETTINGS)
+    batch = torch.stack([*frames(4, 1)])
+    return model, [training.step(fabric, network.train(), optimizer, batch, training.LOSSES["mse"]) for _ in range(4)]
+
+
+@pytest.mark.parametrize("encoder", params.ENCODERS)
+def test_every_encoder_learns_and_two_runs_give_the_same_weights(encoder: params.Encoder) -> None:
+    model, losses = steps(encoder)
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
+    again, repeated = steps(encoder)
+    assert same(model, again) and repeated == losses
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The convolutional autoencoder: a ResNet-18 without its head, and five transposed convolutions back to the image."""
+"""The convolutional autoencoder: an encoder without its head, and transposed convolutions back to the image."""
 
 import json
 from itertools import pairwise
@@ -10,34 +10,29 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-import vad.torchvision_compat  # noqa: F401  must come before torchvision
-
-from torchvision.models import ResNet18_Weights, resnet18  # isort: skip
-
-from vad import VadError, files
-
-LAYERS = ("layer1", "layer2", "layer3", "layer4")
-_FIRST_LAYER = 4
-_WIDTHS = (512, 256, 128, 64, 32, 3)
+from vad import VadError, encoders, files
+from vad.params import ENCODERS, Encoder
 
 
 class Autoencoder(nn.Module):
     """Images (N, 3, H, W) in [0, 1] -> reconstructions of the same shape and range; H and W multiples of 32.
 
-    `encoder` gives (N, 512, H/32, W/32). No batch norm and no skip connections in the decoder. The names of the
+    `encoder` gives the bottleneck, (N, 512, H/32, W/32) for resnet18. The decoder doubles the side and halves the
+    width with every transposed convolution; it has no batch norm and no skip connections. The names of resnet18's
     weights are those of the reference, so its checkpoints load.
     """
 
-    def __init__(self, pretrained: bool = False) -> None:
+    def __init__(self, encoder: Encoder = "resnet18", pretrained: bool = False) -> None:
         """Random weights from torch's global generator, or an encoder with torchvision's ImageNet weights.
 
         Raises VadError when those weights are neither in torch's cache nor can be downloaded.
         """
         super().__init__()
-        # The whole network is made and its head dropped: the same draws from the generator as in the reference.
-        self.encoder = nn.Sequential(*list(_resnet18(pretrained).children())[:-2])
+        self.encoder = encoders.make(encoder, pretrained)
+        doublings = self.encoder.stride.bit_length() - 1
+        widths = [*(self.encoder.width >> halvings for halvings in range(doublings)), 3]
         decoder: list[nn.Module] = []
-        for width, narrower in pairwise(_WIDTHS):
+        for width, narrower in pairwise(widths):
             decoder += [nn.ConvTranspose2d(width, narrower, 3, stride=2, padding=1, output_padding=1), nn.ReLU(True)]
         self.decoder = nn.Sequential(*decoder[:-1], nn.Sigmoid())
 
@@ -46,29 +41,14 @@ class Autoencoder(nn.Module):
         return reconstructions
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """The encoder's outputs by layer: layer1 (N, 64, H/4, W/4) to layer4 (N, 512, H/32, W/32), the bottleneck."""
-        outputs: dict[str, Tensor] = {}
-        for position, module in enumerate(self.encoder):
-            images = module(images)
-            if position >= _FIRST_LAYER:
-                outputs[LAYERS[position - _FIRST_LAYER]] = images
-        return outputs
+        """The encoder's outputs layer1 to layer4, the bottleneck; what they are of each encoder: vad/encoders.py."""
+        return self.encoder.features(images)
 
     def score_views(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Reconstructions, features of the images, features of the reconstructions, in one pass each."""
         seen = self.features(images)
         reconstructions = self.decoder(seen["layer4"])
         return reconstructions, seen, self.features(reconstructions)
-
-
-def _resnet18(pretrained: bool) -> nn.Module:
-    try:
-        return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1 if pretrained else None)
-    except OSError as error:
-        raise VadError(
-            f"train.pretrained: ImageNet weights can't be downloaded ({error}); put "
-            f"{ResNet18_Weights.IMAGENET1K_V1.url.rsplit('/', 1)[1]} into {torch.hub.get_dir()}/checkpoints"
-        ) from None
 
 
 def to_images(frames: Tensor) -> Tensor:
@@ -84,10 +64,11 @@ def save(model: Autoencoder, path: Path, origin: dict[str, Any]) -> None:
         safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
 
 
-def load(path: Path) -> Autoencoder:
+def load(path: Path, encoder: Encoder | None = None) -> Autoencoder:
     """An autoencoder in eval mode with weights from .safetensors, or from a .pth that holds a state dict.
 
-    A .pth is read without running code from it. Raises VadError for a file that is missing, damaged or of another
+    `encoder`: which one the weights must be of; None takes any. The names of the weights say which they are of. A
+    .pth is read without running code from it. Raises VadError for a file that is missing, damaged or of another
     network.
     """
     try:
@@ -95,14 +76,27 @@ def load(path: Path) -> Autoencoder:
             weights = safetensors.torch.load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
-        model = Autoencoder()
+        found = _encoder_of(weights) or encoder or "resnet18"
+        model = Autoencoder(found)
         model.load_state_dict(weights)
     except FileNotFoundError:
         raise VadError(f"{path}: no such file of weights; correct train.weights or unset it to train") from None
     except Exception as error:  # torch and safetensors raise many kinds for a file that is not theirs
         reason = " ".join(str(error).split())[:200]
         raise VadError(f"{path}: not the weights of this autoencoder ({reason})") from None
+    if encoder not in (None, found):
+        raise VadError(f"{path}: weights of the encoder {found}, not of {encoder}; set train.encoder to {found}")
     return model.eval()
+
+
+def _encoder_of(weights: dict[str, Tensor]) -> Encoder | None:
+    """The encoder whose autoencoder has weights of just these names; None where there is none."""
+    for encoder in ENCODERS:
+        with torch.device("meta"):  # names without numbers
+            names = Autoencoder(encoder).state_dict().keys()
+        if names == weights.keys():
+            return encoder
+    return None
 
 
 def export_pth(weights: Path, path: Path) -> None:

@@ -24,6 +24,9 @@ MEASURED: tuple[Measured, ...] = get_args(Measured)
 Component = Literal[Reconstruction, Measured]
 COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED
 
+Encoder = Literal["resnet18", "convnext_tiny", "vit_b_16"]
+ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
+
 Precision = Literal["32-true", "bf16-mixed"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -86,7 +89,7 @@ class Repair(Section):
 class Train(Section):
     """The autoencoder and how it is trained."""
 
-    encoder: Literal["resnet18"] = Field(description="resnet18")
+    encoder: Encoder = Field(description="resnet18, convnext_tiny or vit_b_16")
     pretrained: bool = Field(description="true or false")
     weights: Path | None = Field(description="null, or a .pth or .safetensors file used instead of training")
     loss: Literal["mse", "l1"] = Field(description="mse or l1")

@@ -37,9 +37,9 @@ def read_components(path: Path) -> pd.DataFrame:
     return pd.concat([keys, values], axis=1)
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV; floats are written so that reading them gives the same float."""
-    files.write_text(path, table.to_csv(index=False, lineterminator="\n"))
+def write_csv(path: Path, table: pd.DataFrame, missing: str = "") -> None:
+    """Write a table as CSV, `missing` where there is no value; floats so that reading them gives the same float."""
+    files.write_text(path, table.to_csv(index=False, lineterminator="\n", na_rep=missing))
 
 
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:

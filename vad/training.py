@@ -1,9 +1,9 @@
-"""Training the autoencoder: the loop, its loss per epoch, and how it continues after an interruption."""
+"""Training the autoencoder: the loop, what is measured per epoch, and how it continues after an interruption."""
 
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vad import VadError, files
-from vad.autoencoder import to_images
+from vad import VadError, collapse, files
+from vad.autoencoder import Autoencoder, to_images
 from vad.clips import MappedClip
 from vad.params import Train
 from vad.progress import progress
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
 CHECKED_FRAMES = 64
-"""Frames, evenly spaced, on which the loss is measured in eval mode after each epoch."""
+"""Frames, evenly spaced, on which loss and collapse are measured in eval mode after each epoch."""
+COLLAPSE = ["feature_variance", "effective_rank", "score_spread"]
+COLUMNS = ["epoch", "train", "train_eval", "holdout", "steps", *COLLAPSE]
+"""Of the table that `fit` returns."""
 
 
 class Frames(Dataset[Tensor]):
@@ -57,29 +60,49 @@ class Frames(Dataset[Tensor]):
 
 
 def fit(
-    fabric: Fabric, model: nn.Module, train: Frames, holdout: Frames, params: Train, checkpoint: Path
+    fabric: Fabric, model: Autoencoder, train: Frames, holdout: Frames, params: Train, checkpoint: Path
 ) -> pd.DataFrame:
-    """Train `model` in place with Adam; returns the loss per epoch: a row an epoch.
+    """Train `model` in place with Adam; returns a row an epoch, and before them epoch 0, the untrained network.
 
-    Columns: `epoch` from 1; `train`, the mean over the epoch's batches, as the reference reports it; `train_eval`
-    and `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare.
+    Columns: `epoch`; `train`, the mean over the epoch's batches, as the reference reports it; `train_eval` and
+    `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare; `steps`
+    of the optimizer so far; what `collapse_figures` gives. Epoch 0 has no losses, which would dwarf all others.
     State is written to `checkpoint` after each epoch and removed at the end: a run that was cut off continues from
     there to the same weights. Raises VadError when the loss is no longer finite.
     """
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster
-    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    network, optimizer = prepare(fabric, model, params)
     loader = DataLoader(train, batch_size=params.batch_size, shuffle=True)
     batches = fabric.setup_dataloaders(loader)
     history = _resume(checkpoint, model, optimizer)
-    for epoch in range(len(history) + 1, params.epochs + 1):
+    if not history:
+        history.append({"epoch": 0, "steps": 0, **collapse_figures(fabric, model, holdout, params)})
+    for epoch in range(len(history), params.epochs + 1):
         losses = _epoch(fabric, network, optimizer, batches, LOSSES[params.loss], epoch)
         row: dict[str, float] = {"epoch": epoch, "train": losses}
         for name, frames in (("train_eval", train), ("holdout", holdout)):
             row[name] = evaluation_loss(fabric, network, frames, params)
+        row |= {"steps": epoch * len(batches), **collapse_figures(fabric, model, holdout, params)}
         history.append(row)
         _keep(checkpoint, model, optimizer, history)
     checkpoint.unlink(missing_ok=True)
-    return pd.DataFrame(history).astype({"epoch": int})
+    return pd.DataFrame(history, columns=COLUMNS).astype({"epoch": int, "steps": int})
+
+
+def prepare(fabric: Fabric, model: Autoencoder, params: Train) -> tuple[Any, Any]:
+    """Fabric's wrappings of `model`, which moves to the device in place, and of its optimizer, Adam."""
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster
+    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    return network, optimizer
+
+
+def step(fabric: Fabric, network: Any, optimizer: Any, frames: Tensor, loss_of: Any) -> float:
+    """One step of the optimizer on a batch of frames (N, H, W, 3) uint8; returns the loss before it."""
+    images = to_images(frames)
+    optimizer.zero_grad(set_to_none=True)
+    loss = loss_of(network(images), images)
+    fabric.backward(loss)
+    optimizer.step()
+    return float(loss.item())
 
 
 def _epoch(fabric: Fabric, network: Any, optimizer: Any, batches: Any, loss_of: Any, epoch: int) -> float:
@@ -87,12 +110,7 @@ def _epoch(fabric: Fabric, network: Any, optimizer: Any, batches: Any, loss_of: 
     network.train()
     losses = []
     for frames in progress(batches, f"epoch {epoch}", len(batches)):
-        images = to_images(frames)
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(network(images), images)
-        fabric.backward(loss)
-        optimizer.step()
-        losses.append(loss.item())
+        losses.append(step(fabric, network, optimizer, frames, loss_of))
         if not math.isfinite(losses[-1]):
             raise VadError(
                 f"train: the loss became {losses[-1]} in epoch {epoch}, step {len(losses)}; lower train.learning_rate"
@@ -104,13 +122,39 @@ def _epoch(fabric: Fabric, network: Any, optimizer: Any, batches: Any, loss_of: 
 def evaluation_loss(fabric: Fabric, network: Any, frames: Frames, params: Train) -> float:
     """Mean loss in eval mode over up to 64 evenly spaced frames."""
     network.eval()
-    chosen = frames.spaced(CHECKED_FRAMES)
     total = 0.0
+    for images in _checked(fabric, frames, params):
+        total += LOSSES[params.loss](network(images), images).item() * len(images)
+    return total / len(frames.spaced(CHECKED_FRAMES))
+
+
+@torch.no_grad()
+def collapse_figures(fabric: Fabric, model: Autoencoder, frames: Frames, params: Train) -> dict[str, float]:
+    """Whether `model` still tells up to 64 evenly spaced frames apart, in eval mode.
+
+    `feature_variance` and `effective_rank` of the bottleneck, averaged over its positions; `score_spread` of the mean
+    absolute error per frame. In float32 whatever the training's precision: rounding to bfloat16 looks like rank.
+    """
+    model.eval()
+    features, scores = [], []
+    for images in _checked(fabric, frames, params):
+        bottleneck = model.encoder(images)
+        features.append(bottleneck.mean((2, 3)))
+        scores.append((model.decoder(bottleneck) - images).abs().mean((1, 2, 3)))
+    pooled = torch.cat(features).cpu().numpy()
+    return {
+        "feature_variance": collapse.feature_variance(pooled),
+        "effective_rank": collapse.effective_rank(pooled),
+        "score_spread": collapse.score_spread(torch.cat(scores).cpu().numpy()),
+    }
+
+
+def _checked(fabric: Fabric, frames: Frames, params: Train) -> Iterator[Tensor]:
+    """Batches of images of the frames that are measured."""
+    chosen = frames.spaced(CHECKED_FRAMES)
     for start in range(0, len(chosen), params.batch_size):
         batch = torch.stack([frames[index] for index in chosen[start : start + params.batch_size]])
-        images = to_images(fabric.to_device(batch))
-        total += LOSSES[params.loss](network(images), images).item() * len(batch)
-    return total / len(chosen)
+        yield to_images(fabric.to_device(batch))
 
 
 def _keep(checkpoint: Path, model: nn.Module, optimizer: Any, history: list[dict[str, float]]) -> None:
@@ -119,6 +163,7 @@ def _keep(checkpoint: Path, model: nn.Module, optimizer: Any, history: list[dict
         "optimizer": optimizer.state_dict(),
         "history": history,
         "generator": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),  # convnext_tiny draws which blocks it skips where it runs
     }
     with files.replacing(checkpoint) as temporary:
         torch.save(state, temporary)
@@ -132,5 +177,6 @@ def _resume(checkpoint: Path, model: nn.Module, optimizer: Any) -> list[dict[str
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["generator"])
+    torch.cuda.set_rng_state_all(state["cuda"])
     history: list[dict[str, float]] = state["history"]
     return history
