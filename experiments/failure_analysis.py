@@ -132,7 +132,7 @@ def _claim(
         if verdict.word == OPEN and verdict.clips_needed:
             text += f"; if the effect stayed as it is, some {verdict.clips_needed} clips would decide it"
         for test in claim["tests"]:
-            effect = verdicts.test_effect(test, results)
+            effect = verdicts.effect_of_test(test, results)
             if effect:
                 group = f", {test['group']} frames alone" if "group" in test else ""
                 against = " over chance" if test.get("against") == "chance" else ""

@@ -98,7 +98,7 @@ def seed_variance(results: Results) -> float:
     return stdev(values) ** 2 if len(values) > 1 else math.nan
 
 
-def test_effect(test: dict[str, Any], results: Results) -> Effect | None:
+def effect_of_test(test: dict[str, Any], results: Results) -> Effect | None:
     """The effect that a claim's test is about, in the expected direction; None where it has not run."""
     names = [test["experiment"], *test.get("seeds", [])]
     if any(name not in results for name in names):
@@ -127,7 +127,7 @@ def judge(claims: dict[int, dict[str, Any]], results: Results, border: float) ->
     for number, claim in claims.items():
         if claim["tests"][0]["experiment"] == "any":
             continue
-        effects = [test_effect(test, results) for test in claim["tests"]]
+        effects = [effect_of_test(test, results) for test in claim["tests"]]
         # A test that can't be run leaves those that were: refuting takes one, holding takes all.
         known = [effect for effect in effects if effect]
         if known:
