@@ -8,7 +8,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The stages are run as `python -m stages.NAME`: that python must be the environment's.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help env repro test check
+.PHONY: help env repro report test check
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again 
 
 repro: $(STAMP)  ## run the whole pipeline of dvc.yaml, as far as it is not up to date
 	@$(IN_VENV) python -m dvc repro
+
+report: $(STAMP)  ## write metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
+	@$(IN_VENV) python -m experiments.report $(if $(AGAINST),--against $(AGAINST))
 
 test: $(STAMP)  ## run every fast test, style and types included, and print the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov

@@ -1,5 +1,6 @@
 """What the report says of frames: scores with truth and corruption, curves, shares, the frames that went most wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def curve(frames: pd.DataFrame, draws: int, seed: int) -> dict[str, Any] | None:
     }
 
 
-def _precision_by_recall(frames: pd.DataFrame) -> Any:
+def _precision_by_recall(frames: pd.DataFrame) -> Callable[[np.ndarray], dict[str, float]]:
     """A statistic for `bootstrap_clips`: the precision at the highest threshold that reaches each of RECALLS."""
     ranked = curves.Ranked(frames["label"].to_numpy(), frames["score"].to_numpy())
 
@@ -123,11 +124,11 @@ def _apart(frames: pd.DataFrame, highest: bool) -> list[dict[str, Any]]:
     return chosen
 
 
-def describe_shares(shares: pd.DataFrame, part: str) -> dict[str, list[dict[str, Any]]]:
+def describe_shares(shares: pd.DataFrame, part: str) -> dict[str, Any]:
     """By scope (clip, kind) what each adds to the AP of a part, largest first, and `most`: what a perfect order would.
 
-    `shares` is metrics/shares.csv. A share is a mean of precisions over all anomalous frames: it can't be more than
-    the share of these that the clip or kind has. None for one class.
+    `shares` is metrics/shares.csv. A frame adds its precision divided by the number of anomalous frames: a clip or
+    kind adds at most the share of these that it has.
     """
     rows = shares[shares["part"] == part]
     described = {}
