@@ -20,9 +20,18 @@ from experiments import compare, report_data, report_images, report_provenance, 
 from stages.evaluate import PARTS
 from vad import VadError, autoencoder, clips, figures, files, metrics, params, tables
 
-TEMPLATE = Path(__file__).with_suffix(".html")
+PAGE = Path(__file__).with_name("report_page")
 OUTPUT = Path("metrics/report.html")
 RESIZED, WEIGHTS, SHARES = Path("data/resized"), Path("models/autoencoder.safetensors"), Path("metrics/shares.csv")
+NEEDED = [
+    report_data.SCORES,
+    report_data.LABELLED,
+    report_data.DIAGNOSIS,
+    RESIZED / "index.csv",
+    WEIGHTS,
+    SHARES,
+    *(report_provenance.METRICS / f"{name}.json" for name in ("evaluation", "data", "diagnosis", "train")),
+]
 AGAINST = "HEAD"
 COLOURS = {
     "normal": figures.NORMAL,
@@ -34,6 +43,9 @@ COLOURS = {
 
 def collect(against: str) -> dict[str, Any]:
     """All that the page shows, ready for JSON. Raises VadError when an output is missing or doesn't fit the others."""
+    for path in NEEDED:
+        if not path.is_file():
+            raise VadError(f"{path}: no such file; make it with `dvc repro`")
     settings = params.load(Path(revisions.PARAMS))
     frames = dict(list(report_data.read_frames().groupby("split")))
     splits = {part: split for part, split in revisions.PARTS.items() if split in frames}
@@ -58,6 +70,7 @@ def collect(against: str) -> dict[str, Any]:
         "provenance": report_provenance.provenance(WEIGHTS),
         "size": settings.resize.size,
         "names": {name: title.format(settings.evaluate.prevalence) for name, title in compare.FIGURES.items()},
+        "few_clips": " ".join(compare.FEW_CLIPS.split()),
         "colours": COLOURS,
     }
 
@@ -102,9 +115,11 @@ def render(data: dict[str, Any]) -> str:
     # A clip's name may be anything: it must not end the element that the data stand in.
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    filled = {"PLOTLY": get_plotlyjs(), "DATA": text}
-    template = TEMPLATE.read_text(encoding="utf-8")
-    return re.sub("@@(PLOTLY|DATA)@@", lambda match: filled[match[1]], template)
+    page, style, charts, script = (
+        (PAGE / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "charts.js", "page.js")
+    )
+    filled = {"STYLE": style, "PLOTLY": get_plotlyjs(), "DATA": text, "SCRIPT": charts + script}
+    return re.sub("@@([A-Z]+)@@", lambda match: filled[match[1]], page)
 
 
 def main() -> None:
