@@ -10,7 +10,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 DATA ?= sample
 
-.PHONY: help env repro test check ablations ablation
+.PHONY: help env repro test check report ablations ablation
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again 
 
 repro: $(STAMP)  ## run the whole pipeline of dvc.yaml, as far as it is not up to date
 	@$(IN_VENV) python -m dvc repro
+
+report: $(STAMP)  ## write metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
+	@$(IN_VENV) python -m experiments.report $(if $(AGAINST),--against $(AGAINST))
 
 test: $(STAMP)  ## run every fast test, style and types included, and print the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov

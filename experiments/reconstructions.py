@@ -9,12 +9,25 @@ import argparse
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import torch
 
 from vad import autoencoder, clips, files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+
+BRIGHTEST = 0.4
+"""The error that is drawn brightest; larger ones look the same."""
+
+
+@torch.inference_mode()
+def rebuild(model: autoencoder.Autoencoder, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A frame (H, W, 3) uint8 -> image and reconstruction (H, W, 3), mean absolute error (H, W), all in [0, 1]."""
+    image = autoencoder.to_images(torch.from_numpy(frame.copy())[None])
+    rebuilt = model(image)
+    error = (rebuilt - image).abs().mean(1)[0]
+    return image[0].permute(1, 2, 0).numpy(), rebuilt[0].permute(1, 2, 0).numpy(), error.numpy()
 
 
 def draw(path: Path, frames: list[str], resized: Path, weights: Path) -> None:
@@ -24,15 +37,10 @@ def draw(path: Path, frames: list[str], resized: Path, weights: Path) -> None:
     for row, name in zip(axes, frames, strict=True):
         split, video, number = name.split("/")
         clip = next(clip for clip in clips.open_resized(resized, split) if clip.video == video)
-        image = autoencoder.to_images(torch.from_numpy(clip.frame(int(number)).copy())[None])
-        with torch.inference_mode():
-            rebuilt = model(image)
-        error = (rebuilt - image).abs().mean(1)[0]
+        image, rebuilt, error = rebuild(model, clip.frame(int(number)))
         titles = (f"clip {video}, frame {number}", "reconstruction", f"error, mean {error.mean():.4f}")
-        for axis, picture, title in zip(
-            row, (image[0].permute(1, 2, 0), rebuilt[0].permute(1, 2, 0), error), titles, strict=True
-        ):
-            axis.imshow(picture, cmap="magma", vmin=0, vmax=0.4 if picture.ndim == 2 else 1)
+        for axis, picture, title in zip(row, (image, rebuilt, error), titles, strict=True):
+            axis.imshow(picture, cmap="magma", vmin=0, vmax=BRIGHTEST if picture.ndim == 2 else 1)
             axis.set_title(title, fontsize=8)
             axis.axis("off")
     figure.tight_layout()

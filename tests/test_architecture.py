@@ -15,6 +15,7 @@ LAYERS = [
     {"experiments.catalogue", "experiments.ablations", "experiments.verdicts"},
     {"experiments.damage"},
     {"experiments.rehearsal"},
+    {"experiments.report"},
     {"stages", "experiments"},
     {"vad.ranking", "vad.metrics", "vad.submission", "vad.labels", "vad.figures", "vad.comparison"},
     {"vad.errors", "vad.views", "vad.sample", "vad.validation", "vad.training", "vad.bootstrap", "vad.curves"},
@@ -30,6 +31,10 @@ NEIGHBOURS = {
     ("vad.tables", "vad.files"),
     ("vad.comparison", "vad.metrics"),
     ("experiments.compare", "experiments.revisions"),
+    ("experiments.report_data", "experiments.revisions"),
+    ("experiments.report_images", "experiments.reconstructions"),
+    ("experiments.report_provenance", "experiments.revisions"),
+    ("experiments.report_provenance", "experiments.workspaces"),
 }
 # The machine's side stands beside the layers: nothing below the stages may depend on it.
 RUNTIME = "vad.runtime"

@@ -1,0 +1,142 @@
+"""The report: everything about a run in one page that needs neither network nor server.
+
+    python -m experiments.report
+    python -m experiments.report --against sharper --output sharper.html
+
+Shows what the workspace's outputs say, and compares them with another revision or experiment.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from experiments import compare, report_data, report_images, report_provenance, revisions
+from stages.evaluate import PARTS
+from vad import VadError, autoencoder, clips, figures, files, metrics, params, tables
+
+PAGE = Path(__file__).with_name("report_page")
+OUTPUT = Path("metrics/report.html")
+RESIZED, WEIGHTS, SHARES = Path("data/resized"), Path("models/autoencoder.safetensors"), Path("metrics/shares.csv")
+NEEDED = [
+    report_data.SCORES,
+    report_data.LABELLED,
+    report_data.DIAGNOSIS,
+    RESIZED / "index.csv",
+    WEIGHTS,
+    SHARES,
+    *(report_provenance.METRICS / f"{name}.json" for name in ("evaluation", "data", "diagnosis", "train")),
+]
+AGAINST = "HEAD"
+COLOURS = {
+    "normal": figures.NORMAL,
+    "anomalous": figures.ANOMALOUS,
+    "flipped": figures.FLIPPED,
+    "both": figures.BOTH,
+}
+
+
+def collect(against: str) -> dict[str, Any]:
+    """All that the page shows, ready for JSON. Raises VadError when an output is missing or doesn't fit the others."""
+    for path in NEEDED:
+        if not path.is_file():
+            raise VadError(f"{path}: no such file; make it with `dvc repro`")
+    settings = params.load(Path(revisions.PARAMS))
+    frames = dict(list(report_data.read_frames().groupby("split")))
+    splits = {part: split for part, split in revisions.PARTS.items() if split in frames}
+    stored = {part: open_clips(split, frames[split]) for part, split in splits.items()}
+    shares = tables.read_csv(SHARES, ["part", "scope", "name", "frames", "positives", "ap_share"])
+    evaluation = report_provenance.read_metrics("evaluation")
+    parts = {
+        part: {
+            "about": PARTS[part],
+            "figures": evaluation.get(part),
+            "curve": report_data.curve(frames[split], settings.evaluate.bootstrap, settings.seed),
+            "shares": report_data.describe_shares(shares, part),
+            "clips": report_data.describe_clips(frames[split]),
+            "worst": report_data.worst(frames[split]),
+        }
+        for part, split in splits.items()
+    }
+    add_pictures(parts, stored)
+    return {
+        "parts": parts,
+        "comparison": differences(against, list(parts), settings.evaluate.bootstrap),
+        "provenance": report_provenance.provenance(WEIGHTS),
+        "size": settings.resize.size,
+        "names": {name: title.format(settings.evaluate.prevalence) for name, title in compare.FIGURES.items()},
+        "few_clips": " ".join(compare.FEW_CLIPS.split()),
+        "colours": COLOURS,
+    }
+
+
+def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
+    """The resized clips of a split by name. Raises VadError when they are not those that were scored."""
+    opened = {clip.video: clip for clip in clips.open_resized(RESIZED, split)}
+    if opened.keys() != set(frames["video"]):
+        raise VadError(f"{RESIZED}: other clips than in {report_data.SCORES}; run `dvc repro`")
+    return opened
+
+
+def add_pictures(parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]]) -> None:
+    """Put thumbnails into the clips of all parts, within one budget, and reconstructions beside the worst frames."""
+    model = autoencoder.load(WEIGHTS)
+    described = [(clip, stored[part][clip["video"]]) for part in parts for clip in parts[part]["clips"]]
+    thumbnails = report_images.thumbnails([found for _, found in described])
+    for (clip, _), pictures in zip(described, thumbnails, strict=True):
+        clip["thumbnails"] = pictures
+    for part, contents in parts.items():
+        for row in (row for group in contents["worst"] for row in group["frames"]):
+            row |= report_images.explain(model, stored[part][row["video"]].frame(row["frame"]))
+
+
+def differences(against: str, parts: list[str], draws: int) -> dict[str, Any]:
+    """What sets the workspace apart from a revision: parameters, and by part the figures or why there are none."""
+    found: dict[str, Any] = {"against": against, "parameters": {}, "parts": {}}
+    for part in parts:
+        try:
+            result, _ = compare.compare((against, revisions.WORKSPACE), [part], draws)
+        except VadError as error:
+            found["parts"][part] = {"message": str(error).replace(f"{Path.cwd()}/", "")}
+            continue
+        found["parameters"] = {key: report_provenance.portable(sides) for key, sides in result["parameters"].items()}
+        found["parts"][part] = {key: value for key, value in result["parts"][part].items() if key != "by_frame"}
+    return found
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page that shows `data`."""
+    text = json.dumps(metrics.without_nan(data), allow_nan=False, separators=(",", ":"))
+    # A clip's name may be anything: it must not end the element that the data stand in.
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    page, style, charts, script = (
+        (PAGE / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "charts.js", "page.js")
+    )
+    filled = {"STYLE": style, "PLOTLY": get_plotlyjs(), "DATA": text, "SCRIPT": charts + script}
+    return re.sub("@@([A-Z]+)@@", lambda match: filled[match[1]], page)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--against", metavar="REV", help=f"revision or experiment to compare with, {AGAINST} if not given"
+    )
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help=f"the page, {OUTPUT} if not given")
+    arguments = parser.parse_args()
+    try:
+        if arguments.against:
+            revisions.read(arguments.against)  # what was asked for must be there; the default may be absent
+        files.write_text(arguments.output, render(collect(arguments.against or AGAINST)))
+    except VadError as error:
+        sys.exit(str(error))
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, opens in any browser")
+
+
+if __name__ == "__main__":
+    main()
