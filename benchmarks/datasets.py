@@ -28,6 +28,7 @@ def measure(dataset: str) -> dict[str, Any]:
             seconds |= {stage: now - start} if stage else {}
             stage, start = line.split("'")[1], now
     seconds[stage] = time.perf_counter() - start
+    workspaces.commit(folder)
     metrics = {name: json.loads((folder / "metrics" / f"{name}.json").read_text()) for name in ("evaluation", "data")}
     curve = (folder / "metrics/plots/loss.csv").read_text()
     return {"seconds": seconds, "loss": curve, **metrics}

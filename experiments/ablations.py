@@ -108,9 +108,7 @@ class Runner:
         """The recipe as it is: run as far as it is not up to date, and committed, for experiments to start from."""
         for line in workspaces.dvc(self.folder, "repro"):
             _say(self.dataset, line)
-        workspaces.git(self.folder, "add", "--all")
-        if workspaces.git(self.folder, "status", "--porcelain"):
-            workspaces.git(self.folder, "commit", "--quiet", "--message", "What the recipe as it is gives")
+        workspaces.commit(self.folder)
         self._keep(Experiment(BASE, 0, {}))
 
     def run(self, experiment: Experiment) -> None:

@@ -39,22 +39,31 @@ def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str
 
 
 def prepare(dataset: str) -> Path:
-    """The folder of a data set's clone: the project's HEAD with the data set's parameters, committed as `base`.
+    """The folder of a data set's clone: the project's HEAD with the data set's parameters, on the branch `base`.
 
-    What an older clone had computed is kept for DVC to use. Raises VadError as `data_parameters` does, and when
-    Git can't make the clone.
+    Where it was computed before, at an older HEAD perhaps, DVC computes again only what depends on what changed.
+    Raises VadError as `data_parameters` does, and when Git can't make the clone.
     """
     changes = data_parameters(dataset)
     folder = WORKSPACES / dataset
     if not (folder / ".git").exists():
         git(TOP, "clone", "--quiet", "--no-checkout", str(TOP), str(folder))
+    computed = git(folder, "branch", "--list", "base", "--format", "%(objectname)").strip()
     git(folder, "fetch", "--quiet", str(TOP), "HEAD")
     git(folder, "checkout", "--quiet", "--force", "-B", "base", "FETCH_HEAD")
     (folder / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {TOP / '.dvc' / 'cache'}\n", encoding="utf-8")
     set_parameters(folder / "params.yaml", changes)
-    if changes:
-        git(folder, "commit", "--quiet", "--all", "--message", f"Data set {dataset}")
+    if computed:
+        # Metrics are Git's, not DVC's: without them DVC would not take what it has of a stage for its output.
+        git(folder, "checkout", "--quiet", computed, "--", "dvc.lock", "metrics")
     return folder
+
+
+def commit(folder: Path) -> None:
+    """Commit what the clone holds as the data set's `base`, unless it is that already."""
+    git(folder, "add", "--all")
+    if git(folder, "status", "--porcelain"):
+        git(folder, "commit", "--quiet", "--message", "The recipe as it is, on this data set")
 
 
 def restore(folder: Path) -> None:
