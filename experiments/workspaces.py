@@ -60,10 +60,15 @@ def prepare(dataset: str) -> Path:
 
 
 def commit(folder: Path) -> None:
-    """Commit what the clone holds as the data set's `base`, unless it is that already."""
+    """Commit what the clone holds as the data set's `base`, unless it is that already.
+
+    The same content on the same HEAD is the same commit, whenever it is made: what has run on it is known to have run.
+    """
     git(folder, "add", "--all")
     if git(folder, "status", "--porcelain"):
-        git(folder, "commit", "--quiet", "--message", "The recipe as it is, on this data set")
+        when = git(folder, "log", "-1", "--format=%cI", "FETCH_HEAD").strip()
+        dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+        git(folder, "commit", "--quiet", "--message", "The recipe as it is, on this data set", **dates)
 
 
 def restore(folder: Path) -> None:
@@ -88,11 +93,10 @@ def set_parameters(path: Path, changes: dict[str, Any]) -> None:
         files.write_text(path, yaml.safe_dump(values, sort_keys=False))
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str, **environment: str) -> str:
     """What a Git command prints. Raises VadError with what it says when it fails."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=os.environ | AUTHOR, text=True, capture_output=True, check=False
-    )
+    settings = os.environ | AUTHOR | environment
+    done = subprocess.run(["git", *arguments], cwd=folder, env=settings, text=True, capture_output=True, check=False)
     if done.returncode:
         raise VadError(f"git {arguments[0]} in {folder}: {' '.join(done.stderr.split())}")
     return done.stdout
