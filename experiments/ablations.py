@@ -116,8 +116,13 @@ class Runner:
         if (self._folder(experiment) / "done").exists():
             return
         workspaces.git(self.folder, "checkout", "--quiet", "--force", "base")
+        # Of a run that was cut off after DVC had finished. Not `exp run --force`: that would run every stage again.
+        base = workspaces.git(self.folder, "rev-parse", "base").strip()
+        left = f"refs/exps/{base[:2]}/{base[2:]}/{experiment.name}"
+        if workspaces.git(self.folder, "for-each-ref", left):
+            workspaces.git(self.folder, "update-ref", "-d", left)
         settings = overrides(experiment.set, self.parameters)
-        for line in workspaces.dvc(self.folder, "exp", "run", "--name", experiment.name, "--force", *settings):
+        for line in workspaces.dvc(self.folder, "exp", "run", "--name", experiment.name, *settings):
             _say(f"{self.dataset} {experiment.name}", line)
         self._keep(experiment)
 
