@@ -103,10 +103,11 @@ function showCurve() {
       "The test frames have no labels: there is nothing to measure.";
     return Plotly.purge("curve");
   }
-  const band = !curve.band.length ? "An interval takes several clips." : "Band: 95 % interval, had it been other clips" +
-    (curve.descriptive ? "; with fewer than ten it only describes these." : ".");
-  byId("curve-about").textContent = "From the highest score down: what share of the anomalous frames is found (recall), " +
-    `and what share of the frames up to there is anomalous (precision). ${band}`;
+  const limits = curve.descriptive ? "; with fewer than ten it only describes these." : ".";
+  const band = curve.band.length ? `Band: 95 % interval, had it been other clips${limits}` :
+    "An interval takes several clips.";
+  byId("curve-about").textContent = "From the highest score down: what share of the anomalous frames is found " +
+    `(recall), and what share of the frames up to there is anomalous (precision). ${band}`;
   drawCurve("curve", curve, data.colours);
 }
 
