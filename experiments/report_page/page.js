@@ -204,9 +204,9 @@ function showProvenance() {
 }
 
 function committed({ name, date, subject, changed }) {
-  const more = changed.length > 8 ? ` and ${changed.length - 8} more` : "";
+  const more = changed.length > 3 ? ` and ${changed.length - 3} more` : "";
   return `Commit ${name} of ${date}, "${subject}"; ` +
-    (changed.length ? `changed since: ${changed.slice(0, 8).join(", ")}${more}` : "the workspace is as committed");
+    (changed.length ? `changed since: ${changed.slice(0, 3).join(", ")}${more}` : "the workspace is as committed");
 }
 
 for (const [name, colour] of Object.entries(data.colours)) {
