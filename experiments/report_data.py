@@ -1,6 +1,7 @@
 """What the report says of frames: scores with truth and corruption, curves, shares, the frames that went most wrong."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from vad import VadError, bootstrap, curves, figures, tables
 
 SCORES, LABELLED, DIAGNOSIS = Path("data/scores.csv"), Path(revisions.SCORES), Path("data/diagnosis.csv")
 MARKS = ["flipped", "static", "frozen"]
-"""What `diagnose` finds in a frame itself; numbers that are missing before it are its `gap`."""
+"""What `diagnose` finds in a frame itself; which numbers are missing is seen from the others."""
 WORST = 6
 """Frames that are shown of each way to go wrong."""
 APART = 12
@@ -22,25 +23,26 @@ DIGITS = 6
 
 
 def read_frames() -> pd.DataFrame:
-    """Every scored frame: split, video, frame, score, label (NaN where there is none), kind, gap and the marks, 0 or 1.
+    """Every scored frame: split, video, frame, score, label (NaN where there is none), kind and the marks, 0 or 1.
 
     Raises VadError when a table is missing, or was not made with the scores that there are now.
     """
     frames = tables.read_csv(SCORES, [*tables.KEYS, "score"])[[*tables.KEYS, "score"]]
     known = tables.read_csv(LABELLED, [*tables.KEYS, "score", "label", "kind"]).rename(columns={"score": "then"})
-    found = tables.read_csv(DIAGNOSIS, [*tables.KEYS, "gap", *MARKS])[[*tables.KEYS, "gap", *MARKS]]
+    found = tables.read_csv(DIAGNOSIS, [*tables.KEYS, *MARKS])[[*tables.KEYS, *MARKS]]
     joined = frames.merge(known, on=tables.KEYS, how="outer").merge(found, on=tables.KEYS, how="left")
     if joined["score"].isna().any() or (joined["then"].notna() & (joined["then"] != joined["score"])).any():
         raise VadError(f"{LABELLED}: made of other scores than those in {SCORES}; run `dvc repro`")
-    if joined["gap"].isna().any():
+    if joined[MARKS].isna().any(axis=None):
         raise VadError(f"{DIAGNOSIS}: not of all the frames in {SCORES}; run `dvc repro`")
-    return joined.drop(columns="then").fillna({"kind": ""}).astype(dict.fromkeys(["gap", *MARKS], int))
+    return joined.drop(columns="then").fillna({"kind": ""}).astype(dict.fromkeys(MARKS, int))
 
 
 def describe_clips(frames: pd.DataFrame) -> list[dict[str, Any]]:
     """The clips of a split, ready for JSON: by frame its number, score, rank (1: the highest), marks, label and kind.
 
-    `missing` has the frame numbers that are absent inside the clip. Clips without labels have neither label nor kind.
+    `missing` has the runs [first, last] of numbers that are absent inside the clip. Clips without labels have neither
+    label nor kind.
     """
     ranked = frames.assign(rank=frames["score"].rank(ascending=False, method="min").astype(int))
     described = []
@@ -54,7 +56,7 @@ def describe_clips(frames: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "video": video,
                 "frame": numbers.tolist(),
-                "missing": np.setdiff1d(np.arange(numbers[0], numbers[-1]), numbers).tolist(),
+                "missing": [[a + 1, b - 1] for a, b in pairwise(numbers.tolist()) if b > a + 1],
                 **{name: column.tolist() for name, column in columns.items()},
             }
         )

@@ -90,7 +90,7 @@ def frames(clips: int = 3, count: int = 40, seed: int = 0) -> pd.DataFrame:
     table["frame"] = np.tile(np.arange(count), clips)
     table["score"] = rng.random(len(table))
     table["label"] = table["frame"].between(count // 3, count // 2).astype(float)
-    return table.assign(kind="", gap=1, flipped=0, static=0, frozen=0)
+    return table.assign(kind="", flipped=0, static=0, frozen=0)
 
 
 def noise_clip(video: str, count: int) -> MappedClip:
@@ -118,7 +118,8 @@ def test_page_says_what_the_outputs_say(clone: Clone, data: dict[str, Any]) -> N
     for clip in data["parts"]["validation"]["clips"]:
         rows = found[(found["split"] == "validation") & (found["video"] == clip["video"])]
         assert clip["flipped"] == rows["flipped"].tolist() and clip["static"] == rows["static"].tolist()
-        assert len(clip["missing"]) == (rows["gap"] - 1).clip(lower=0).sum()
+        assert sum(last - first + 1 for first, last in clip["missing"]) == (rows["gap"] - 1).clip(lower=0).sum()
+        assert not {number for run in clip["missing"] for number in run} & set(clip["frame"])
 
 
 def test_page_says_where_it_comes_from(clone: Clone, data: dict[str, Any]) -> None:
@@ -164,6 +165,13 @@ def test_what_is_missing_is_named_with_the_remedy(inside: Clone) -> None:
         with pytest.raises(VadError, match=f"^{path}: no such file; make it with `dvc repro`$"):
             report.collect("HEAD")
         hidden.rename(path)
+
+
+def test_numbers_that_are_missing_inside_a_clip_are_told_as_runs() -> None:
+    table = frames(clips=1)
+    (clip,) = report_data.describe_clips(table[~table["frame"].isin([0, 5, 6, 7, 20])])
+    assert clip["missing"] == [[5, 7], [20, 20]] and clip["frame"][:5] == [1, 2, 3, 4, 8]
+    assert [clip["rank"][at] for at in np.argsort(clip["score"])[::-1]] == list(range(1, 36))
 
 
 # The worst frames and the curve

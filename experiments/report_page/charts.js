@@ -65,10 +65,12 @@ function drawTimeline(id, clip, [low, high], lanes, colours) {
   });
   const anomalous = clip.label ? clip.frame.map((_, at) => at).filter((at) => clip.label[at]) : [];
   const marks = lanes.map(({ name, symbol, colour }, row) => {
-    const frames = name === "missing" ? clip.missing : clip.frame.filter((_, at) => clip[name][at]);
-    const line = { color: colour, width: name === "missing" ? 1.5 : 0 };
-    return { x: frames, y: frames.map(() => -row), yaxis: "y2", mode: "markers", showlegend: false,
-      hoverinfo: "skip", marker: { symbol, color: colour, size: 7, line } };
+    // Runs of missing numbers are lines from their first to their last.
+    const runs = name === "missing";
+    const at = runs ? clip.missing.flatMap((run) => [...run, null]) : clip.frame.filter((_, at) => clip[name][at]);
+    return { x: at, y: at.map((x) => x === null ? null : -row), yaxis: "y2", mode: runs ? "lines+markers" : "markers",
+      line: { color: colour, width: 1.5 }, showlegend: false, hoverinfo: "skip",
+      marker: { symbol, color: colour, size: 7, line: { color: colour, width: runs ? 1.5 : 0 } } };
   });
   const spans = events(clip), room = (high - low || 1) * 0.06;
   const spike = { showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: SOFT, spikedash: "solid" };

@@ -103,10 +103,11 @@ function showCurve() {
       "The test frames have no labels: there is nothing to measure.";
     return Plotly.purge("curve");
   }
-  const band = !curve.band.length ? "An interval takes several clips." : "Band: 95 % interval, had it been other clips" +
-    (curve.descriptive ? "; with fewer than ten it only describes these." : ".");
-  byId("curve-about").textContent = "From the highest score down: what share of the anomalous frames is found (recall), " +
-    `and what share of the frames up to there is anomalous (precision). ${band}`;
+  const limits = curve.descriptive ? "; with fewer than ten it only describes these." : ".";
+  const band = curve.band.length ? `Band: 95 % interval, had it been other clips${limits}` :
+    "An interval takes several clips.";
+  byId("curve-about").textContent = "From the highest score down: what share of the anomalous frames is found " +
+    `(recall), and what share of the frames up to there is anomalous (precision). ${band}`;
   drawCurve("curve", curve, data.colours);
 }
 
@@ -203,9 +204,9 @@ function showProvenance() {
 }
 
 function committed({ name, date, subject, changed }) {
-  const more = changed.length > 8 ? ` and ${changed.length - 8} more` : "";
+  const more = changed.length > 3 ? ` and ${changed.length - 3} more` : "";
   return `Commit ${name} of ${date}, "${subject}"; ` +
-    (changed.length ? `changed since: ${changed.slice(0, 8).join(", ")}${more}` : "the workspace is as committed");
+    (changed.length ? `changed since: ${changed.slice(0, 3).join(", ")}${more}` : "the workspace is as committed");
 }
 
 for (const [name, colour] of Object.entries(data.colours)) {
