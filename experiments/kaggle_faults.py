@@ -26,13 +26,19 @@ from vad import VadError, files
 BEGIN, END = "<!-- made by experiments/kaggle_faults.py -->\n", "<!-- end -->\n"
 CUTS = 10
 ENTRY = Entry("", "0123456789", "softer", "00112233aabbccdd", "0.4312", "0.3910", "0.4720")
+# The client writes a megabyte at a time: it can go on from there.
+PART = 1 << 20
+NOISE = damage.pack_with("noise.bin", random.Random(7).randbytes(4 * PART))
 LONG_AGO = "2026-01-15 10:00:00"
 """Fixed dates: the page must come out the same each time."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong: what it does to the archive, to the site and to the environment of the run."""
+    """Something that goes wrong: what it does to the archive, to the site and to the environment of the run.
+
+    `cut` is after how many bytes of the archive the connection breaks, once.
+    """
 
     title: str
     site: Callable[[Site], object] = lambda site: None
@@ -40,6 +46,7 @@ class Fault:
     token: str | None = TOKEN
     environment: dict[str, str] = field(default_factory=dict)
     patience: float = 60.0
+    cut: int = 0
 
 
 def answer(method: str, status: int, said: str = "", **headers: str) -> Callable[[Site], object]:
@@ -47,11 +54,6 @@ def answer(method: str, status: int, said: str = "", **headers: str) -> Callable
     body = {"code": status, "message": said} if said else b""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return lambda site: site.answers.setdefault(method, []).append((status, names, body))
-
-
-def cut_at(place: int) -> Callable[[Site], object]:
-    """The connection breaks after so many bytes of the archive."""
-    return lambda site: site.cuts.append(place)
 
 
 RULES = "You must accept this competition's rules before you'll be able to download files."
@@ -104,8 +106,8 @@ def tables() -> str:
         sound = Path(temporary) / "sound"
         rehearsal.write_clips(sound / ROOT)
         rehearsal.set_params(sound, source="pixel-play-26")
-        places = random.Random(7).sample(range(1, len(packed(sound, damage.pack))), CUTS)
-        cut = [Fault("The connection is cut", cut_at(place)) for place in places]
+        places = random.Random(7).sample(range(1, len(packed(sound, NOISE))), CUTS)
+        cut = [Fault("The connection is cut", breaks=NOISE, cut=place) for place in places]
         downloads = list(pool.map(lambda fault: downloaded(fault, sound), [*DOWNLOADS, *cut]))
         assert len(set(downloads[-CUTS:])) == 1, downloads[-CUTS:]
         submissions = list(pool.map(handed_in, SUBMISSIONS))
@@ -135,6 +137,7 @@ def packed(sound: Path, breaks: Break) -> bytes:
 def downloaded(fault: Fault, sound: Path) -> str:
     """What the user sees of a fault from `fetch` to `submission`, as a cell of a table; and nothing is left behind."""
     site = Site(archive=packed(sound, fault.breaks))
+    site.cuts = [fault.cut] if fault.cut else []
     fault.site(site)
     with tempfile.TemporaryDirectory() as temporary, Server(site) as server:
         folder = Path(temporary) / "run"
@@ -149,6 +152,7 @@ def downloaded(fault: Fault, sound: Path) -> str:
             printed += [ended.printed] if ended.printed else []
             if ended.code:
                 break
+        assert not fault.cut or site.first_bytes == [0, fault.cut // PART * PART], f"{fault}: {site.first_bytes}"
         left = {path.name for path in (folder / ROOT).iterdir()} - {"pixel-play-26.zip"}
         assert not left, f"{fault.title}: {left}"
         assert (folder / damage.ARCHIVE).exists() or ended.code, fault.title

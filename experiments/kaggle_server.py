@@ -53,8 +53,10 @@ class Site:
     upload_status: int = 200
     drops: set[str] = field(default_factory=set)
     submissions: list[dict[str, Any]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
     datasets: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     kernels: list[dict[str, Any]] = field(default_factory=list)
     kernel_status: list[dict[str, str]] = field(default_factory=list)
     output: dict[str, bytes] = field(default_factory=dict)
@@ -197,7 +199,8 @@ class Handler(BaseHTTPRequestHandler):
         self._send(302, {"Location": f"{HOME}/storage/{request['competitionName']}.zip?X-Signature={SIGNATURE}"}, b"")
 
     def _StartSubmissionUpload(self, site: Site, request: dict[str, Any]) -> None:
-        token = f"upload-{len(site.uploads)}"
+        token = f"upload-{len(site.names)}"
+        site.names[token] = request.get("name") or request["fileName"]
         self._send(200, {}, {"token": token, "createUrl": f"{HOME}/upload/{token}?X-Signature={SIGNATURE}"})
 
     _StartBlobUpload = _StartSubmissionUpload
@@ -231,6 +234,10 @@ class Handler(BaseHTTPRequestHandler):
         known = request["datasetSlug"] in site.datasets
         self._send(*((200, {}, {"status": "READY"}) if known else (404, {}, {"code": 404, "message": "Not found"})))
 
+    def _ListDatasetFiles(self, site: Site, request: dict[str, Any]) -> None:
+        tokens = [part["token"] for part in site.datasets[request["datasetSlug"]][-1].get("files", [])]
+        self._send(200, {}, {"datasetFiles": [{"name": site.names[token]} for token in tokens]})
+
     def _CreateDataset(self, site: Site, request: dict[str, Any]) -> None:
         site.datasets[request["slug"]] = [request]
         self._send(200, {}, {"status": "ok", "url": f"{HOME}/datasets/{USER}/{request['slug']}"})
@@ -241,8 +248,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _SaveKernel(self, site: Site, request: dict[str, Any]) -> None:
         site.kernels.append(request)
-        self._send(200, {}, {"ref": request["slug"], "url": f"{HOME}/code/{request['slug']}",
-                             "versionNumber": len(site.kernels)})  # fmt: skip
+        made = {"ref": request["slug"], "url": f"{HOME}/code/{request['slug']}", "versionNumber": len(site.kernels)}
+        self._send(200, {}, made | {"invalidCompetitionSources": site.refused})
 
     def _GetKernelSessionStatus(self, site: Site, request: dict[str, Any]) -> None:
         first = site.kernel_status.pop(0) if site.kernel_status else {"status": "COMPLETE"}

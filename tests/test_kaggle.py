@@ -135,20 +135,22 @@ def download(site: Server, home: Path, root: Path) -> subprocess.Popen[str]:
 def test_a_killed_download_goes_on_where_it_was(site: Server, tmp_path: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as target:
-        target.writestr("noise.bin", os.urandom(300_000))
-    site.site.archive, site.site.cuts = packed.getvalue(), [100_000]
+        target.writestr("noise.bin", os.urandom(3 << 20))
+    site.site.archive, site.site.cuts = packed.getvalue(), [(2 << 20) + 9]
     partial = tmp_path / "root/.download/pixel-play-26.zip"
     process = download(site, tmp_path, tmp_path / "root")
-    for _ in range(600):  # until the first part is there: the client waits then, to try again
-        if partial.exists() and partial.stat().st_size == 100_000:
+    for _ in range(
+        600
+    ):  # until the first part is there: the client writes whole megabytes, and waits then to try again
+        if partial.exists() and partial.stat().st_size == 2 << 20:
             break
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    assert partial.stat().st_size == 100_000 and not (tmp_path / "root/pixel-play-26.zip").exists()
+    assert partial.stat().st_size == 2 << 20 and not (tmp_path / "root/pixel-play-26.zip").exists()
     process = download(site, tmp_path, tmp_path / "root")
-    assert "100 kB of pixel-play-26.zip are here; going on from there" in process.communicate()[1]
-    assert site.site.first_bytes == [0, 0, 100_000]  # the client asks for the whole and goes on from its part
+    assert "2.1 MB of pixel-play-26.zip are here; going on from there" in process.communicate()[1]
+    assert site.site.first_bytes == [0, 0, 2 << 20]  # the client asks for the whole and goes on from its part
     assert [path.name for path in (tmp_path / "root").iterdir()] == ["pixel-play-26.zip"]
     assert (tmp_path / "root/pixel-play-26.zip").read_bytes() == packed.getvalue()
 
