@@ -26,8 +26,8 @@ check: $(STAMP)  ## formatting, lint and types alone
 	@$(IN_VENV) python -m ruff check
 	@$(IN_VENV) python -m mypy
 
-submit: $(STAMP)  ## check submission.csv, hand it in to Kaggle and record its score (FORCE=1: though its ranking was)
-	@$(IN_VENV) python -m competition.submit $(if $(FORCE),--force) $(if $(MESSAGE),--message "$(MESSAGE)")
+submit: $(STAMP)  ## check submission.csv, hand it in to Kaggle and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
+	@$(IN_VENV) python -m competition.submit $(if $(FORCE),--force) $(if $(KAGGLE),--kaggle) $(if $(MESSAGE),--message "$(MESSAGE)")
 
 leaderboard: $(STAMP)  ## bring metrics/leaderboard.csv and its plot up to date with Kaggle's list of submissions
 	@$(IN_VENV) python -m competition.leaderboard

@@ -73,13 +73,15 @@ def call(
     Kaggle fails or the connection does. `done` tells how far it is: without a change for `seconds` it is given up.
     Raises VadError that starts with `what`; errors of this machine's own, a full disk say, as they are.
     """
-    from requests import RequestException
+    from requests import HTTPError, RequestException
 
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with _watched(seconds, done), contextlib.redirect_stdout(io.StringIO()):
                 return function(*arguments, **options)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as raised:
+            # Of some refusals the client makes a guess at their cause.
+            error = raised.__context__ if isinstance(raised.__context__, HTTPError) else raised
             if not isinstance(error, RequestException) and getattr(error, "errno", None) not in (None, errno.EPIPE):
                 raise
             status, said = _answer(error, api)
@@ -134,7 +136,9 @@ def _explain(error: Exception, status: int | None, said: str, wait: float, remed
         return f"refused ({status}{': ' if said else ''}{said}); {remedy}"
     if _is_connection(error):
         return "the connection failed; check it, then run again"
-    return f"the client gave up ({type(error).__name__}: {' '.join(str(error).split())[:_LONGEST_TEXT]})"
+    # A ValueError is the client's own, and says what it misses; others' texts may hold addresses.
+    text = f": {' '.join(str(error).split())[:_LONGEST_TEXT]}" if type(error) is ValueError else ""
+    return f"the client gave up ({type(error).__name__}{text}); mend that and run again"
 
 
 @contextlib.contextmanager

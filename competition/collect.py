@@ -1,5 +1,6 @@
 """What a run on Kaggle's machines leaves for `make kaggle-pull`: called by notebooks/pipeline.ipynb, in the project."""
 
+import json
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -8,12 +9,17 @@ from pathlib import Path
 import yaml
 
 from experiments import workspaces
+from vad import VadError, files
 
 KEPT = "train", "aggregate", "evaluate", "submission"
 """Stages whose outputs come back: the model, the scores, the submission. Clips and what is made of them stay."""
 ARCHIVE = "run.zip"
 BUNDLE = "experiment.bundle"
 CACHE = "cache"
+NAMES = "experiment.json"
+"""The commit that ran and the experiment's name."""
+TOLD = "data/scores.csv", "data/raw/sample_submission.csv"
+"""What `make submit` checks the submission against."""
 
 
 def use_competition_data() -> None:
@@ -26,8 +32,11 @@ def collect(working: Path) -> None:
     """Put into the folder `working`, the kernel's output, the submission, the metrics, and run.zip with the experiment.
 
     run.zip holds besides those the run as a DVC experiment (a Git bundle) and what DVC's cache has of KEPT's outputs.
+    Raises VadError when the pipeline is not up to date.
     """
     top = workspaces.TOP
+    if stale := json.loads(list(workspaces.dvc(top, "status", "--json"))[-1]):
+        raise VadError(f"{', '.join(stale)}: not up to date; run `dvc repro` to its end first")
     name = f"kaggle-{datetime.now(UTC):%m%d-%H%M%S}"
     for key, value in (("user.name", "Kaggle"), ("user.email", "kaggle@localhost")):
         workspaces.git(top, "config", key, value)
@@ -37,6 +46,11 @@ def collect(working: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
         shutil.copytree(working, folder)
+        for told in TOLD:
+            (folder / told).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(top / told, folder / told)
+        head = workspaces.git(top, "rev-parse", "--short=10", "HEAD").strip()
+        files.write_json(folder / NAMES, {"revision": head, "experiment": name})
         (ref,) = workspaces.git(top, "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()
         workspaces.git(top, "bundle", "create", "--quiet", str(folder / BUNDLE), ref, "^HEAD")
         for hash_ in _hashes(top / "dvc.lock"):

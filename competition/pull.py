@@ -4,6 +4,7 @@ python -m competition.pull
 """
 
 import hashlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -61,6 +62,14 @@ def record() -> str:
     return ref.rpartition("/")[2]
 
 
+def names() -> dict[str, str]:
+    """The revision and the experiment of the run that was brought. Raises VadError where none was."""
+    path = RUN / collect.NAMES
+    if not path.is_file():
+        raise VadError(f"{path}: no such file; `make kaggle-pull` brings a run")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def main() -> None:
     try:
         api = client.connect()
@@ -70,8 +79,8 @@ def main() -> None:
         experiment = record()
     except VadError as error:
         sys.exit(str(error))
-    print(f"experiment {experiment}: `dvc exp show`, `dvc exp apply {experiment}`")
-    print(f"submission: {(RUN / 'submission.csv').relative_to(workspaces.TOP)}")
+    print(f"experiment {experiment}: `dvc exp show`, `python -m experiments.compare workspace {experiment}`")
+    print(f"`make submit KAGGLE=1` hands in its submission, {(RUN / 'submission.csv').relative_to(workspaces.TOP)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Submit submission.csv: checked first, so that no slot is lost; then sent, listed and scored, each of it confirmed.
 
-    python -m competition.submit [--force] [--message TEXT]
+    python -m competition.submit [--force] [--kaggle] [--message TEXT]
 
-The message names the Git revision, the experiment, the validation AP and the digest of the ranking. The row goes to
+What is sent is the workspace's file or, with --kaggle, that of the run that `make kaggle-pull` brought. The message
+names the Git revision, the experiment, the validation AP and the digest of the ranking; the row goes to
 metrics/leaderboard.csv.
 """
 
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from competition import client, leaderboard
+from competition import client, leaderboard, pull
 from competition.leaderboard import Entry
 from experiments import workspaces
 from vad import VadError, metrics, submission, tables
@@ -40,25 +41,27 @@ def refuse_stale() -> None:
         raise VadError(f"{FILE}: not up to date: {', '.join(stale)} changed; `dvc repro`, then submit")
 
 
-def examine() -> Entry:
-    """What is to be told of the file. Raises VadError when it is not what the scores and the sample's Ids make."""
-    if not SAMPLE.is_file():
+def examine(folder: Path, revision: str, experiment: str) -> Entry:
+    """What is to be told of the FILE in `folder`.
+
+    Raises VadError when it is not what the scores there and the Ids of the sample submission make.
+    """
+    file, sample, evaluation = folder / FILE, folder / SAMPLE, folder / EVALUATION
+    if not sample.is_file():
         remedy = "set data.source: pixel-play-26 and `dvc repro`"
-        raise VadError(f"{SAMPLE}: no such file: these are not the competition's clips; {remedy}")
-    scores = tables.read_csv(SCORES, [*tables.KEYS, "score"])
+        raise VadError(f"{sample}: no such file: these are not the competition's clips; {remedy}")
+    scores = tables.read_csv(folder / SCORES, [*tables.KEYS, "score"])
     test = scores[scores["split"] == "test"]
-    rows = submission.build(test, SAMPLE)
-    if not FILE.is_file() or FILE.read_text(encoding="utf-8") != rows.to_csv(index=False, lineterminator="\n"):
-        raise VadError(f"{FILE}: not what {SCORES} makes; `dvc repro -f submission` makes it anew")
-    local = json.loads(EVALUATION.read_text(encoding="utf-8")).get("validation") or {}
+    rows = submission.build(test, sample)
+    if not file.is_file() or file.read_text(encoding="utf-8") != rows.to_csv(index=False, lineterminator="\n"):
+        raise VadError(f"{file}: not what {SCORES} makes; `dvc repro -f submission` makes it anew")
+    local = json.loads(evaluation.read_text(encoding="utf-8")).get("validation") or {}
     values = {name: local.get(name) for name in ("ap", "ap_low", "ap_high")}
     if None in values.values():
-        raise VadError(f"{EVALUATION}: no validation AP with its interval; `dvc repro evaluate`")
+        raise VadError(f"{evaluation}: no validation AP with its interval; `dvc repro evaluate`")
     ranking = metrics.ranking_digest(test, test["score"].to_numpy())
-    return Entry(
-        date="", revision=revision(), experiment=experiment(), ranking=ranking,
-        **{name: f"{value:.4f}" for name, value in values.items()},
-    )  # fmt: skip
+    figures = {name: f"{value:.4f}" for name, value in values.items()}
+    return Entry(date="", revision=revision, experiment=experiment, ranking=ranking, **figures)
 
 
 def revision() -> str:
@@ -84,8 +87,8 @@ def experiment() -> str:
     return ""
 
 
-def hand_in(entry: Entry, force: bool = False, text: str = "", patience: float = PATIENCE) -> Entry:
-    """Send FILE and wait for its score; the row that went to the table.
+def hand_in(entry: Entry, file: Path, force: bool = False, text: str = "", patience: float = PATIENCE) -> Entry:
+    """Send a file and wait for its score; the row that went to the table.
 
     Raises VadError for a ranking that was submitted before (unless `force`), when it is not sent, not listed or
     scored as an error; and when the score keeps one waiting, the row being in the table then.
@@ -95,7 +98,7 @@ def hand_in(entry: Entry, force: bool = False, text: str = "", patience: float =
     before = leaderboard.listed(api)
     if not force:
         refuse_repeated(entry, leaderboard.fill(entries, before))
-    sent = send(api, entry.message() + (f" | {text}" if text else ""), {one.ref for one in before})
+    sent = send(api, file, entry.message() + (f" | {text}" if text else ""), {one.ref for one in before})
     print(f"Kaggle: submission {sent.ref} is listed; waiting for its score", file=sys.stderr)
     sent = wait_for_score(api, sent, patience)
     if sent.status.name == "ERROR":
@@ -119,7 +122,7 @@ def refuse_repeated(entry: Entry, entries: list[Entry]) -> None:
             )
 
 
-def send(api: Any, message: str, before: set[int]) -> Any:
+def send(api: Any, file: Path, message: str, before: set[int]) -> Any:
     """Upload and submit the file once; the submission as Kaggle lists it. Raises VadError when it is not listed.
 
     What counts is the list: the client takes a failed upload for a success, and a connection may break just after
@@ -128,11 +131,11 @@ def send(api: Any, message: str, before: set[int]) -> Any:
     failure, tries = "", len(_PAUSES)
     try:
         answer = client.call(
-            "submission", api.competition_submit, str(FILE), message, client.SLUG, quiet=True,
+            "submission", api.competition_submit, str(file), message, client.SLUG, quiet=True,
             repeatable=False, remedies=REMEDIES, seconds=PATIENCE,
         )  # fmt: skip
         if answer.message == api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
-            failure = f"Kaggle: {FILE} could not be uploaded, nothing was submitted; run again"
+            failure = f"Kaggle: {file} could not be uploaded, nothing was submitted; run again"
     except VadError as error:
         failure = str(error)
     if failure:
@@ -143,7 +146,7 @@ def send(api: Any, message: str, before: set[int]) -> Any:
                 return one
         if not failure:
             time.sleep(pause)
-    raise VadError(failure or f"Kaggle: took {FILE} but lists no such submission; look at {client.PAGE}/submissions")
+    raise VadError(failure or f"Kaggle: took {file} but lists no such submission; look at {client.PAGE}/submissions")
 
 
 def wait_for_score(api: Any, sent: Any, patience: float) -> Any:
@@ -159,13 +162,18 @@ def wait_for_score(api: Any, sent: Any, patience: float) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--force", action="store_true", help="send a ranking that was submitted before")
+    parser.add_argument("--kaggle", action="store_true", help="what `make kaggle-pull` brought")
     parser.add_argument("--message", default="", metavar="TEXT", help="added to the message")
     arguments = parser.parse_args()
     try:
-        refuse_stale()
-        entry = examine()
+        if arguments.kaggle:
+            folder, names = pull.RUN, pull.names()
+        else:
+            refuse_stale()
+            folder, names = Path(), {"revision": revision(), "experiment": experiment()}
+        entry = examine(folder, **names)
         print(f"{FILE}: {entry.message()}", file=sys.stderr)
-        done = hand_in(entry, arguments.force, " ".join(arguments.message.split()))
+        done = hand_in(entry, folder / FILE, arguments.force, " ".join(arguments.message.split()))
     except VadError as error:
         sys.exit(str(error))
     print(f"submission {done.submission}: public score {done.public}, private score {done.private or 'not shown'}")

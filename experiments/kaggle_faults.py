@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from competition import leaderboard, submit
+from competition import client, leaderboard, pull, push, submit
 from competition.leaderboard import Entry
 from experiments import damage, faults, rehearsal
 from experiments.damage import Break
@@ -45,7 +45,9 @@ class Fault:
     breaks: Break = damage.pack
     token: str | None = TOKEN
     environment: dict[str, str] = field(default_factory=dict)
+    stages: tuple[str, ...] = ("fetch",)
     patience: float = 60.0
+    force: bool = False
     cut: int = 0
 
 
@@ -59,8 +61,9 @@ def answer(method: str, status: int, said: str = "", **headers: str) -> Callable
 RULES = "You must accept this competition's rules before you'll be able to download files."
 NOT_FOUND = "Competition not found"
 OTHER_IDS = damage.edit_rows(ROOT / "sample_submission.csv", lambda rows: [*rows[:-1], "2_12,0.0"])
+WHOLE = "fetch", "extract", "validation", "submission"
 DOWNLOADS = [
-    Fault("Nothing"),
+    Fault("Nothing", stages=WHOLE),
     Fault("No credentials", token=None),
     Fault("A token that is not valid", token="KGAT_of_yesterday"),
     Fault("The rules were not accepted", answer("DownloadDataFiles", 403, RULES)),
@@ -77,8 +80,12 @@ DOWNLOADS = [
     Fault("A path in it that leads out of the folder", breaks=damage.pack_with("../../escaped.txt", b"x")),
     Fault("A link in it", breaks=damage.pack_with("link.jpg", b"/etc/passwd", stat.S_IFLNK | 0o777)),
     Fault("A zip bomb", breaks=damage.pack_with("bomb.mat", bytes(20_000_000), method=zipfile.ZIP_DEFLATED)),
-    Fault("A truncated JPEG in it", breaks=damage.all_of(damage.edit(damage.FRAME, damage.cut(0.7)), damage.pack)),
-    Fault("A sample submission with other Ids", breaks=damage.all_of(OTHER_IDS, damage.pack)),
+    Fault(
+        "A truncated JPEG in it",
+        breaks=damage.all_of(damage.edit(damage.FRAME, damage.cut(0.7)), damage.pack),
+        stages=WHOLE,
+    ),
+    Fault("A sample submission with other Ids", breaks=damage.all_of(OTHER_IDS, damage.pack), stages=WHOLE),
     Fault("On Kaggle, the competition's data not attached", environment={"KAGGLE_KERNEL_RUN_TYPE": "Batch"}),
 ]
 SUBMISSIONS = [
@@ -87,10 +94,18 @@ SUBMISSIONS = [
     Fault("Kaggle scores it as an error", lambda site: setattr(site, "score", lambda content: "Unexpected Ids")),
     Fault("No score in time", lambda site: setattr(site, "patience", 99), patience=0.0),
     Fault("Its ranking was submitted before", lambda site: _submitted(site)),
+    Fault("The same with `FORCE=1`", lambda site: _submitted(site), force=True),
     Fault("No submission left for today", answer("CreateSubmission", 400, "Daily submission limit reached")),
     Fault("The connection breaks after it was made", lambda site: site.drops.add("CreateSubmission")),
     Fault("The connection breaks before it was made", lambda site: site.drops.add("StartSubmissionUpload")),
     Fault("Late submissions are closed", answer("StartSubmissionUpload", 403, "Submissions are closed")),
+]
+RUNS = [
+    Fault("It is still running", lambda site: site.kernel_status.append({"status": "RUNNING"})),
+    Fault("It failed", lambda site: site.kernel_status.append({"status": "ERROR", "failureMessage": "out of memory"})),
+    Fault("It left no run.zip", lambda site: site.output.update({"submission.csv": b""})),
+    Fault("What it left is damaged", lambda site: site.output.update({"run.zip": b"<html>expired</html>"})),
+    Fault("There is no such notebook", answer("GetKernelSessionStatus", 403, "Permission 'kernels.get' was denied")),
 ]
 
 
@@ -101,7 +116,7 @@ def _submitted(site: Site) -> None:
 
 
 def tables() -> str:
-    """Both tables, as Markdown."""
+    """The tables, as Markdown."""
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(CUTS) as pool:
         sound = Path(temporary) / "sound"
         rehearsal.write_clips(sound / ROOT)
@@ -111,11 +126,13 @@ def tables() -> str:
         downloads = list(pool.map(lambda fault: downloaded(fault, sound), [*DOWNLOADS, *cut]))
         assert len(set(downloads[-CUTS:])) == 1, downloads[-CUTS:]
         submissions = list(pool.map(handed_in, SUBMISSIONS))
+        runs = list(pool.map(brought, RUNS))
     title = f"The connection is cut, at each of {CUTS} random bytes"
     rows = [*zip([fault.title for fault in DOWNLOADS], downloads, strict=False), (title, downloads[-1])]
     parts = [
         ("Download: `dvc repro` with `data.source: pixel-play-26`", rows),
         ("`make submit`", list(zip([fault.title for fault in SUBMISSIONS], submissions, strict=True))),
+        ("`make kaggle-pull`", list(zip([fault.title for fault in RUNS], runs, strict=True))),
     ]
     return "\n".join(_table(title, rows) for title, rows in parts)
 
@@ -145,7 +162,7 @@ def downloaded(fault: Fault, sound: Path) -> str:
         shutil.copy(sound / "params.yaml", folder)
         environment = server.environment(folder / "home", fault.token) | fault.environment
         printed = []
-        for stage in ("fetch", "extract", "validation", "submission"):
+        for stage in fault.stages:
             if stage == "submission":
                 faults.score(folder)
             ended = rehearsal.rehearse(folder, [stage], environment=environment)
@@ -167,19 +184,42 @@ def handed_in(fault: Fault) -> str:
         folder = Path(temporary)
         (folder / "submission.csv").write_text("Id,Predicted\n1_939,0.5\n")
         environment = server.environment(folder / "home", fault.token) | fault.environment
-        code, printed = rehearsal.alone(folder, hand_in, fault.patience, environment=environment)
+        code, printed = rehearsal.alone(folder, hand_in, fault.patience, fault.force, environment=environment)
         rows = len(leaderboard.read(folder / leaderboard.TABLE))
         assert rows == (code == 0 or fault.title == "No score in time"), f"{fault.title}: {rows} rows, {printed}"
         return cell(folder, fault, "make submit", code, printed)
 
 
-def hand_in(patience: float) -> None:
+def hand_in(patience: float, force: bool) -> None:
     """Hand in submission.csv as `make submit` does when it found the file in order."""
     try:
-        done = submit.hand_in(ENTRY, patience=patience)
+        done = submit.hand_in(ENTRY, Path("submission.csv"), force, patience=patience)
     except VadError as error:
         sys.exit(str(error))
     print(f"recorded: public score {done.public}")
+
+
+def brought(fault: Fault) -> str:
+    """What the user sees of a fault when a run is brought back, as a cell of a table."""
+    site = Site()
+    fault.site(site)
+    with tempfile.TemporaryDirectory() as temporary, Server(site) as server:
+        folder = Path(temporary)
+        code, printed = rehearsal.alone(folder, bring, environment=server.environment(folder / "home"))
+        assert code == 1 and len(printed.splitlines()) == 1, f"{fault.title}: {printed}"
+        return cell(folder, fault, "make kaggle-pull", code, printed)
+
+
+def bring() -> None:
+    """Do as `make kaggle-pull` does, up to where it needs the repository, in the working folder."""
+    push.STAGING, pull.RUN = Path("staging"), Path("run")
+    try:
+        api = client.connect()
+        name = push.kernel(api)["id"]
+        pull.refuse_unfinished(api, name)
+        pull.bring(api, name)
+    except VadError as error:
+        sys.exit(str(error))
 
 
 def cell(folder: Path, fault: Fault, stage: str, code: int | None, printed: str) -> str:
