@@ -1,6 +1,5 @@
 """What a run on Kaggle's machines leaves for `make kaggle-pull`: called by notebooks/pipeline.ipynb, in the project."""
 
-import json
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -35,7 +34,7 @@ def collect(working: Path) -> None:
     Raises VadError when the pipeline is not up to date.
     """
     top = workspaces.TOP
-    if stale := json.loads(list(workspaces.dvc(top, "status", "--json"))[-1]):
+    if stale := workspaces.stale(top):
         raise VadError(f"{', '.join(stale)}: not up to date; run `dvc repro` to its end first")
     name = f"kaggle-{datetime.now(UTC):%m%d-%H%M%S}"
     for key, value in (("user.name", "Kaggle"), ("user.email", "kaggle@localhost")):

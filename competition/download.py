@@ -31,14 +31,16 @@ def download(root: Path) -> Path:
     finally:
         if not _files(partial):
             shutil.rmtree(partial)
-    (downloaded,) = _files(partial)
+    downloaded = _files(partial)
     try:
-        archives.check(downloaded)
+        if len(downloaded) != 1:
+            raise VadError(f"{partial}: {len(downloaded)} files came instead of one; ")
+        archives.check(downloaded[0])
     except VadError as error:
         shutil.rmtree(partial)
         raise VadError(f"{str(error).rpartition('; ')[0]}; it was removed again, run once more") from None
     archive = root / f"{client.SLUG}.zip"
-    os.replace(downloaded, archive)
+    os.replace(downloaded[0], archive)
     shutil.rmtree(partial)
     print(f"Kaggle: {archive}: {archives.size(archive.stat().st_size)}, every CRC right", file=sys.stderr)
     return archive

@@ -35,9 +35,7 @@ REMEDIES = client.REMEDIES | {
 
 def refuse_stale() -> None:
     """Raise VadError when anything that the submission or its AP comes from has changed since."""
-    printed = list(workspaces.dvc(workspaces.TOP, "status", "--json", "--with-deps", *NEEDED))
-    stale = json.loads(printed[-1]) if printed else {}
-    if stale:
+    if stale := workspaces.stale(workspaces.TOP, *NEEDED):
         raise VadError(f"{FILE}: not up to date: {', '.join(stale)} changed; `dvc repro`, then submit")
 
 

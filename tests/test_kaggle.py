@@ -65,14 +65,16 @@ def test_from_a_token_to_a_recorded_score(
     ranking = restored.metrics()["benchmark"]["ranking"]
     (restored.folder / FRESH).mkdir()
     experiment = "dvc", "exp", "run", "-n", "theirs", "-S", "data.source=pixel-play-26", "-S", f"data.root={FRESH}"
-    assert "fetch" in ran(restored.run(*experiment))
+    printed = restored.run(*experiment)
+    assert "fetch" in ran(printed)
     assert (restored.folder / ARCHIVE).read_bytes() == site.site.archive
     asked = len(site.site.requests)
     assert ran(restored.run("dvc", "repro")) == []
     assert ran(restored.run("dvc", "repro", "-f", "-s", "fetch")) == ["fetch"]
     assert len(site.site.requests) == asked, "with the data there, nothing is asked"
 
-    printed = restored.run("python", "-m", "competition.submit", "--message", "a try")
+    printed += restored.run("python", "-m", "competition.submit", "--message", "a try")
+    assert TOKEN not in printed and SIGNATURE not in printed
     assert "public score 0.6493, private score 0.6512" in printed
     (row,) = leaderboard.read(restored.folder / leaderboard.TABLE)
     head = restored.run("git", "rev-parse", "--short=10", "HEAD").strip()
@@ -86,16 +88,18 @@ def test_from_a_token_to_a_recorded_score(
 
     printed = restored.run("python", "-m", "competition.submit", fails=True)
     assert f"its ranking {row.ranking} was submitted on" in printed and len(site.site.submissions) == 1
+    plain = "kaggle", "competitions", "submit", "-c", "pixel-play-26", "-f", "submission.csv", "-m", "by hand"
+    assert "Successfully submitted" in restored.run(*plain)
     leaderboard.write([], restored.folder / leaderboard.TABLE, restored.folder / leaderboard.PICTURE)
     printed = restored.run("python", "-m", "competition.leaderboard")
-    assert "1 submissions, 0 more on Kaggle" in printed
+    assert "1 submissions, 1 more on Kaggle" in printed
     assert leaderboard.read(restored.folder / leaderboard.TABLE)[0] == row
 
     (restored.folder / "submission.csv").unlink()
     (restored.folder / "submission.csv").write_text("Id,Predicted\n1_3,0.5\n")
     printed = restored.run("python", "-m", "competition.submit", fails=True)
     assert printed.strip().endswith("submission.csv: not up to date: submission changed; `dvc repro`, then submit")
-    assert site.site.asked("CreateSubmission") == 1
+    assert site.site.asked("CreateSubmission") == 2
     refuse_secrets(restored.folder)
 
 
