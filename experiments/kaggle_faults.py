@@ -19,7 +19,8 @@ from competition import client, leaderboard, pull, push, submit
 from competition.leaderboard import Entry
 from experiments import damage, faults, rehearsal
 from experiments.damage import Break
-from experiments.kaggle_server import SIGNATURE, TOKEN, Server, Site
+from experiments.kaggle_server import Server
+from experiments.kaggle_site import SIGNATURE, TOKEN, Site
 from experiments.rehearsal import ROOT
 from vad import VadError, files
 

@@ -17,7 +17,8 @@ import pytest
 from competition import leaderboard
 from competition.leaderboard import Entry
 from experiments import kaggle_faults
-from experiments.kaggle_server import SIGNATURE, TOKEN, Server, Site
+from experiments.kaggle_server import Server
+from experiments.kaggle_site import SIGNATURE, TOKEN, Site
 from tests.clone import Clone, ran
 
 TOP = Path(__file__).parents[1]

@@ -11,7 +11,8 @@ import pytest
 from nbclient import NotebookClient
 
 from competition import collect, push
-from experiments.kaggle_server import USER, Server, Site
+from experiments.kaggle_server import Server
+from experiments.kaggle_site import USER, Site
 from tests.clone import Clone
 
 TOP = Path(__file__).parents[1]
