@@ -6,7 +6,6 @@ and proxies' passwords.
 
 import contextlib
 import email.utils
-import errno
 import functools
 import io
 import signal
@@ -48,7 +47,7 @@ def connect() -> Any:
     api: Any = kaggle.api
     if not api._authenticated:
         try:
-            call("signing in", api.authenticate, api=api)
+            call("signing in", api.authenticate)
         except SystemExit:
             if get_access_token_from_env()[0]:
                 raise VadError(f"Kaggle: the token is not valid, or no longer; {REMEDIES[401]}") from None
@@ -60,7 +59,6 @@ def call(
     what: str,
     function: Callable[..., Result],
     *arguments: Any,
-    api: Any = None,
     remedies: dict[int, str] = REMEDIES,
     repeatable: bool = True,
     seconds: float = SILENCE,
@@ -82,9 +80,9 @@ def call(
         except (OSError, ValueError) as raised:
             # Of some refusals the client makes a guess at their cause.
             error = raised.__context__ if isinstance(raised.__context__, HTTPError) else raised
-            if not isinstance(error, RequestException) and getattr(error, "errno", None) not in (None, errno.EPIPE):
+            if isinstance(error, OSError) and not (isinstance(error, RequestException) or _is_connection(error)):
                 raise
-            status, said = _answer(error, api)
+            status, said = _answer(error)
             wait = _asked_wait(error) if status == _OVERLOADED else None
             wait = float(2 ** (attempt - 1)) if wait is None else wait
             again = status == _OVERLOADED or (repeatable and (status in _FAILING or _is_connection(error)))
@@ -97,12 +95,13 @@ def call(
 
 
 def _is_connection(error: Exception) -> bool:
-    from requests.exceptions import ChunkedEncodingError, ConnectionError, Timeout
+    from requests import exceptions
 
-    return isinstance(error, ConnectionError | Timeout | ChunkedEncodingError | TimeoutError)
+    theirs = exceptions.ConnectionError | exceptions.Timeout | exceptions.ChunkedEncodingError
+    return isinstance(error, theirs | ConnectionError | TimeoutError)
 
 
-def _answer(error: Exception, api: Any) -> tuple[int | None, str]:
+def _answer(error: Exception) -> tuple[int | None, str]:
     """The HTTP status that Kaggle answered, or None, and what it said of the matter, without any secret."""
     response = getattr(error, "response", None)
     if response is None:
@@ -111,10 +110,9 @@ def _answer(error: Exception, api: Any) -> tuple[int | None, str]:
     with contextlib.suppress(ValueError, AttributeError):
         body = response.json()
         said, status = str(body.get("message") or ""), int(body.get("code") or status)
-    if api is None and "kaggle" in sys.modules:
-        api = sys.modules["kaggle"].api
-    for secret in (getattr(api, "config_values", {}).get(name) for name in ("token", "key", "api_token")):
-        said = said.replace(secret, "***") if secret else said
+    known = sys.modules["kaggle"].api.config_values
+    for secret in filter(None, map(known.get, ("token", "key", "api_token"))):
+        said = said.replace(secret, "***")
     return status, " ".join(said.split())[:_LONGEST_TEXT].rstrip(". ")
 
 
