@@ -68,6 +68,7 @@ DOWNLOADS = [
     Fault("No credentials", token=None),
     Fault("A token that is not valid", token="KGAT_of_yesterday"),
     Fault("The rules were not accepted", answer("DownloadDataFiles", 403, RULES)),
+    Fault("An answer that repeats the token", answer("DownloadDataFiles", 400, f"Token {TOKEN} is malformed")),
     Fault("No such competition", answer("DownloadDataFiles", 404, NOT_FOUND)),
     Fault("Too many requests", answer("DownloadDataFiles", 429, "Too many requests", Retry_After="1")),
     Fault("Too many requests, for an hour", answer("DownloadDataFiles", 429, "Slow down", Retry_After="3600")),
