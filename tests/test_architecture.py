@@ -36,6 +36,7 @@ NEIGHBOURS = {
     ("vad.tables", "vad.files"),
     ("vad.comparison", "vad.metrics"),
     ("experiments.compare", "experiments.revisions"),
+    ("experiments.kaggle_server", "experiments.kaggle_site"),
 }
 # The machine's side stands beside the layers: nothing below the stages may depend on it.
 RUNTIME = "vad.runtime"
