@@ -34,7 +34,7 @@ def download(root: Path) -> Path:
     downloaded = _files(partial)
     try:
         if len(downloaded) != 1:
-            raise VadError(f"{partial}: {len(downloaded)} files came instead of one; ")
+            raise VadError(f"{partial}: {len(downloaded)} files came instead of one; run again")
         archives.check(downloaded[0])
     except VadError as error:
         shutil.rmtree(partial)
