@@ -10,10 +10,11 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 DATA ?= sample
 
-.PHONY: help env repro test check report ablations ablation
+.PHONY: help env repro test check report ablations ablation \
+        submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again only when that changed
 
@@ -38,6 +39,18 @@ check: $(STAMP)  ## formatting, lint and types alone
 	@$(IN_VENV) python -m ruff format --check
 	@$(IN_VENV) python -m ruff check
 	@$(IN_VENV) python -m mypy
+
+submit: $(STAMP)  ## check submission.csv, hand it in to Kaggle and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
+	@$(IN_VENV) python -m competition.submit $(if $(FORCE),--force) $(if $(KAGGLE),--kaggle) $(if $(MESSAGE),--message "$(MESSAGE)")
+
+leaderboard: $(STAMP)  ## bring metrics/leaderboard.csv and its plot up to date with Kaggle's list of submissions
+	@$(IN_VENV) python -m competition.leaderboard
+
+kaggle-push: $(STAMP)  ## run the pipeline, as committed, on Kaggle's own GPUs
+	@$(IN_VENV) python -m competition.push
+
+kaggle-pull: $(STAMP)  ## bring that run back, as a DVC experiment
+	@$(IN_VENV) python -m competition.pull
 
 # An interrupted run leaves no stamp: the next one keeps a sound .venv and starts a broken one afresh.
 $(STAMP): requirements.txt requirements-dev.txt

@@ -8,7 +8,7 @@ import resource
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ ROOT = Path("data/external")
 SMALL_DISK = 20_000
 # A server that has imported the stages forks for each run: hundreds of runs in the time of some imports.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([f"stages.{stage}" for stage in STAGES])
+_SERVER.set_forkserver_preload([*(f"stages.{stage}" for stage in STAGES), "competition.submit", "requests"])
 # Starting a process collects the exit codes of all: two threads that read one at once would both get it wrong.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -39,34 +39,49 @@ class Outcome(NamedTuple):
     printed: str
 
 
-def rehearse(folder: Path, stages: Sequence[str], limit: str = "") -> Outcome:
+def rehearse(
+    folder: Path, stages: Sequence[str], limit: str = "", environment: Mapping[str, str] | None = None
+) -> Outcome:
     """Run stages in `folder`, which holds params.yaml, up to the first that fails.
 
     `limit` is what the machine lacks: `disk` (files end at SMALL_DISK bytes) or `permission` (to read what its
-    mode forbids, which root otherwise may).
+    mode forbids, which root otherwise may). `environment` is added to this process's.
     """
     commands = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    printed = folder / "printed.txt"
     for stage in stages:
-        arguments = shlex.split(commands[stage]["cmd"])[2:]
-        process = _SERVER.Process(target=_run, args=(folder, arguments, printed, limit))
-        with _ONE_AT_A_TIME:
-            process.start()
-        if not wait([process.sentinel], 120):
-            process.kill()
-            wait([process.sentinel])
-        with _ONE_AT_A_TIME:
-            code = process.exitcode
+        code, printed = alone(folder, _stage, shlex.split(commands[stage]["cmd"])[2:], limit, environment=environment)
         if code != 0:
             break
-    return Outcome(stage, code, printed.read_text(encoding="utf-8").strip())
+    return Outcome(stage, code, printed)
 
 
-def _run(folder: Path, arguments: list[str], printed: Path, limit: str) -> None:
+def alone(
+    folder: Path, function: Callable[..., object], *arguments: Any, environment: Mapping[str, str] | None = None
+) -> tuple[int | None, str]:
+    """Call a function in a process of its own, in `folder`: the exit code and all that it printed."""
+    printed = folder / "printed.txt"
+    process = _SERVER.Process(target=_run, args=(folder, function, arguments, printed, dict(environment or {})))
+    with _ONE_AT_A_TIME:
+        process.start()
+    if not wait([process.sentinel], 120):
+        process.kill()
+        wait([process.sentinel])
+    with _ONE_AT_A_TIME:
+        return process.exitcode, printed.read_text(encoding="utf-8").strip()
+
+
+def _run(
+    folder: Path, function: Callable[..., object], arguments: Sequence[Any], printed: Path, environment: dict[str, str]
+) -> None:
     os.chdir(folder)
+    os.environ.update(environment)
     out = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
+    function(*arguments)
+
+
+def _stage(arguments: list[str], limit: str) -> None:
     if limit == "disk":
         resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_DISK, SMALL_DISK))
     if limit == "permission" and os.geteuid() == 0:

@@ -3,6 +3,7 @@
 Clones lie in .dvc/tmp/workspaces and share the project's DVC cache, so nothing is computed or stored twice.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -118,3 +119,9 @@ def dvc(folder: Path, *arguments: str) -> Iterator[str]:
     if process.wait():
         said = [line for line in printed if line.strip()][-3:]
         raise VadError(f"dvc {arguments[0]} in {folder}: {'; '.join(said)}")
+
+
+def stale(folder: Path, *stages: str) -> list[str]:
+    """The stages that are not up to date among some and all upstream of them, or among all stages."""
+    printed = list(dvc(folder, "status", "--json", *(["--with-deps", *stages] if stages else [])))
+    return list(json.loads(next(line for line in reversed(printed) if line.startswith("{"))))

@@ -1,14 +1,16 @@
 """Fetch: the data source -> a manifest of its clips; the sample is made here, other clips stay where they are."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from competition.download import download
 from stages import PARAMS, run
-from vad import archives, files, params, sources
+from vad import VadError, archives, files, params, sources
 from vad.progress import parallel, progress
 
-KAGGLE_INPUT = Path("/kaggle/input/pixel-play-26")
+KAGGLE_INPUT = Path(os.environ.get("VAD_KAGGLE_INPUT", "/kaggle/input/pixel-play-26"))
 """Where the competition's files lie on Kaggle's own machines."""
 SAMPLE_SUBMISSION = "sample_submission.csv"
 
@@ -41,8 +43,12 @@ def locate(data: params.Data, raw: Path) -> Path:
         make_sample(raw / "sample", data.sample_seed, progress)
         return raw / "sample"
     root = data.root
-    if data.source == "pixel-play-26" and KAGGLE_INPUT.is_dir() and not _contents(root):
-        return KAGGLE_INPUT
+    if data.source == "pixel-play-26" and not _contents(root):
+        if KAGGLE_INPUT.is_dir():
+            return KAGGLE_INPUT
+        if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+            raise VadError(f"{KAGGLE_INPUT}: no such folder; add the competition's data to the notebook's input")
+        download(root)
     if root.is_file():
         zips = [root]
     elif sources.find_dataset(root):

@@ -10,6 +10,9 @@ from tests.clone import clone, restored  # noqa: F401
 
 # Before torch is imported, here and in the pipelines that tests start: tiny tensors gain nothing from threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A slip must reach neither Kaggle nor anything else with the token of whoever runs the tests.
+os.environ |= {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "no_proxy": "", "NO_PROXY": ""}
+os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
 
 # Derandomised: a failure comes back. No deadline: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -11,12 +11,18 @@ TOP = Path(__file__).parents[1]
 
 # Top to bottom: a module imports only from layers below its own.
 LAYERS = [
+    {"experiments.kaggle_faults"},
     {"experiments.faults", "experiments.mutants", "experiments.failure_analysis", "experiments.oracle"},
     {"experiments.catalogue", "experiments.ablations", "experiments.verdicts"},
     {"experiments.damage"},
     {"experiments.rehearsal"},
     {"experiments.report"},
+    {"competition.submit"},
+    {"competition.pull"},
+    {"competition.push", "competition.collect"},
     {"stages", "experiments"},
+    {"competition.download", "competition.leaderboard"},
+    {"competition", "competition.client"},
     {"vad.ranking", "vad.metrics", "vad.submission", "vad.labels", "vad.figures", "vad.comparison"},
     {"vad.errors", "vad.views", "vad.sample", "vad.validation", "vad.training", "vad.bootstrap", "vad.curves"},
     {"vad.autoencoder", "vad.corruption", "vad.events", "vad.scene", "vad.decode", "vad.masks", "vad.diagnosis"},
@@ -35,6 +41,7 @@ NEIGHBOURS = {
     ("experiments.report_images", "experiments.reconstructions"),
     ("experiments.report_provenance", "experiments.revisions"),
     ("experiments.report_provenance", "experiments.workspaces"),
+    ("experiments.kaggle_server", "experiments.kaggle_site"),
 }
 # The machine's side stands beside the layers: nothing below the stages may depend on it.
 RUNTIME = "vad.runtime"
@@ -48,7 +55,7 @@ def module_name(path: Path) -> str:
 
 SOURCES = {
     module_name(path): path.read_text(encoding="utf-8")
-    for package in ("vad", "stages", "experiments")
+    for package in ("vad", "stages", "experiments", "competition")
     for path in sorted((TOP / package).rglob("*.py"))
 }
 
@@ -68,7 +75,7 @@ def imports(source: str) -> set[str]:
 def as_module(name: str) -> str | None:
     """The project's module that an imported name is or lies in; None for anybody else's."""
     parts = name.split(".")
-    if parts[0] not in ("vad", "stages", "experiments"):
+    if parts[0] not in ("vad", "stages", "experiments", "competition"):
         return None
     known = SOURCES.keys() | set().union(*LAYERS) | {RUNTIME}
     return next((".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), parts[0])

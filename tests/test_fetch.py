@@ -51,8 +51,10 @@ def test_folder_zip_and_kaggles_machine_give_the_same_clips(folder: Path, monkey
     assert (folder / "data/raw/sample_submission.csv").read_bytes() == ids
     assert fetched() == expected  # again, over what the first run left
     (folder / damage.ARCHIVE).rename(folder / "elsewhere.zip")
+    (folder / ROOT / "notes.txt").write_text("not empty: nothing is downloaded")
     with pytest.raises(VadError, match="no folder training or training_videos in it"):
         fetched()
+    (folder / ROOT / "notes.txt").unlink()
     monkeypatch.setattr(fetch, "KAGGLE_INPUT", folder / "kaggle" / "input")
     (folder / ROOT / "README.md").write_text("the project's own, still nothing of the user's")
     assert fetched() == expected

@@ -91,3 +91,30 @@ def test_the_default_is_the_reference_s_final_recipe() -> None:
 def test_parameters_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         params.load(Path("params.yaml")).gamma = 2.0  # type: ignore[misc]
+
+
+def test_dvcs_run_cache_tells_every_tracked_parameter_apart() -> None:
+    from dvc.stage.cache import _get_cache_hash
+
+    stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
+
+    def key(values: Any) -> str:
+        return _get_cache_hash({"params": {"params.yaml": values}}, key=True)
+
+    def leaves(value: Any) -> list[tuple[dict[str, Any], str]]:
+        if not isinstance(value, dict):
+            return []
+        return [(value, name) for name in value] + [leaf for part in value.values() for leaf in leaves(part)]
+
+    for stage in stages.values():
+        tracked: dict[str, Any] = {}
+        for name in stage.get("params", []):
+            value: Any = yaml.safe_load(yaml.safe_dump(DEFAULT))
+            for part in name.split("."):
+                value = value[part]
+            tracked[name] = value
+        before = key(tracked)
+        for section, name in leaves(tracked):
+            kept, section[name] = section[name], "another"
+            assert key(tracked) != before, f"{stage['cmd']}: {name}"
+            section[name] = kept

@@ -27,10 +27,16 @@ class Caps:
     ratio: float = 100.0
 
 
-def check(archive: Path) -> None:
-    """Read every member of a zip and compare its CRC. Raises VadError naming the first damaged member."""
+def check(archive: Path, caps: Caps = Caps()) -> None:
+    """Read every member of a zip and compare its CRC.
+
+    Raises VadError naming the first damaged member, or for what `unpack` would refuse, before anything is read.
+    """
     with _opened(archive) as source:
-        for member in progress(source.infolist(), f"checking {archive.name}"):
+        members = source.infolist()
+        _refuse_unsafe(archive, members)
+        _refuse_large(archive, members, caps)
+        for member in progress(members, f"checking {archive.name}"):
             try:
                 with source.open(member) as content:
                     while content.read(_SMALL):
