@@ -207,6 +207,18 @@ def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
         assert figures[part]["frames"] == len(both)
 
 
+def test_what_diagnose_measured_can_be_the_score(project: Path, tmp_path: Path) -> None:
+    for name in params.MEASURED:
+        settings(**TINY, aggregate={"weights": {name: 1.0}})
+        aggregate.main(Path("data/components.npz"), Path("data/diagnosis.csv"), tmp_path / "scores.csv")
+        scores = tables.read_csv(tmp_path / "scores.csv", [*tables.KEYS, "score"])
+        measured = tables.read_csv(Path("data/diagnosis.csv"), [*tables.KEYS, name])
+        both = scores.merge(measured, on=tables.KEYS)
+        known = both[both[name].notna()]
+        assert (known["score"].rank() == known[name].rank()).all() and np.isfinite(scores["score"]).all()
+    settings(**TINY)
+
+
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     evaluate.main(

@@ -52,7 +52,7 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
             path,
             dtype=dict.fromkeys(("split", "video", "kind", "Id"), str),
             keep_default_na=False,
-            na_values={name: [""] for name in ("score", "label", "Predicted")},
+            na_values={name: [""] for name in ("score", "label", "Predicted", "change")},
         )
     except FileNotFoundError:
         raise VadError(f"{path}: no such file") from None
