@@ -35,7 +35,7 @@ PLATFORMS = "manylinux_2_28_x86_64", "manylinux2014_x86_64"
 ROOTS = "dvc", "lightning-fabric", "safetensors"
 IN_IMAGE = {
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "opencv-python-headless", "pillow", "h5py",
-    "matplotlib", "pydantic", "pyyaml", "kaggle",
+    "matplotlib", "plotly", "pydantic", "pyyaml", "kaggle",
 }  # fmt: skip
 """Packages that Kaggle's image has: they and what they alone need are not sent."""
 MINUTES = 15

@@ -7,6 +7,7 @@ Shows what the workspace's outputs say, and compares them with another revision 
 """
 
 import argparse
+import base64
 import json
 import re
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from competition import leaderboard
 from experiments import compare, report_data, report_images, report_provenance, revisions
 from stages.evaluate import PARTS
 from vad import VadError, autoencoder, clips, figures, files, metrics, params, tables
@@ -68,6 +70,7 @@ def collect(against: str) -> dict[str, Any]:
         "parts": parts,
         "comparison": differences(against, list(parts), settings.evaluate.bootstrap),
         "provenance": report_provenance.provenance(WEIGHTS),
+        "leaderboard": submitted(),
         "size": settings.resize.size,
         "names": {name: title.format(settings.evaluate.prevalence) for name, title in compare.FIGURES.items()},
         "few_clips": " ".join(compare.FEW_CLIPS.split()),
@@ -93,6 +96,15 @@ def add_pictures(parts: dict[str, Any], stored: dict[str, dict[str, clips.Mapped
     for part, contents in parts.items():
         for row in (row for group in contents["worst"] for row in group["frames"]):
             row |= report_images.explain(model, stored[part][row["video"]].frame(row["frame"]))
+
+
+def submitted() -> dict[str, Any] | None:
+    """Whether AP here goes with the score on the leaderboard: lines and a PNG in base64; None before any submission."""
+    entries = leaderboard.read()
+    if not entries or not leaderboard.PICTURE.is_file():
+        return None
+    picture = base64.b64encode(leaderboard.PICTURE.read_bytes()).decode()
+    return {"lines": leaderboard.describe(entries), "picture": picture}
 
 
 def differences(against: str, parts: list[str], draws: int) -> dict[str, Any]:

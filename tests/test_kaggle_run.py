@@ -77,6 +77,7 @@ def test_a_run_on_kaggle_is_the_run_here_and_comes_back_as_an_experiment(
     assert len(site.requests) == asked, "a run on Kaggle asks nobody for anything"
     submission = (restored.folder / "submission.csv").read_bytes()
     assert (kaggle / "working" / "submission.csv").read_bytes() == submission
+    assert "Which frames look anomalous?" in (kaggle / "working" / "report.html").read_text()
     pictures = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in str(output)]
     assert len(pictures) >= 3
 

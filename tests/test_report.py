@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from competition import leaderboard
 from experiments import report, report_data, report_images, report_provenance
 from tests.clone import Clone
 from vad import VadError
@@ -243,6 +244,25 @@ def test_nothing_to_compare_with_is_said_and_is_no_reason_to_stop(inside: Clone)
 def test_a_revision_that_was_asked_for_must_be_there(inside: Clone) -> None:
     printed = inside.run("python", "-m", "experiments.report", "--against", "nowhere", fails=True)
     assert printed.startswith("nowhere: unknown Git revision") and printed.count("\n") == 1
+
+
+def test_submissions_are_on_the_page_once_there_are_some(
+    data: dict[str, Any], inside: Clone, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    assert data["leaderboard"] is None and report.submitted() is None
+    rows = [("01", ".50", ".61"), ("02", ".55", ".64"), ("03", ".60", ".70")]
+    leaderboard.write(
+        [leaderboard.Entry(f"2026-01-{day}", "abc", "", day * 8, ap, ap, ap, public) for day, ap, public in rows]
+    )
+    found = report.submitted()
+    assert found and found["lines"][0] == "validation AP and public score: rank correlation +1.00, 3 submissions"
+    path = tmp_path / "report.html"
+    path.write_text(report.render(data | {"leaderboard": found}))
+    page = open_page(path)
+    assert page.is_visible("#leaderboard") and "rank correlation +1.00" in page.inner_text("#leaderboard")
+    assert page.evaluate("document.querySelector('#leaderboard img').naturalWidth") > 100
+    path.write_text(report.render(data))
+    assert not open_page(path).is_visible("#leaderboard")
 
 
 # One file

@@ -203,6 +203,14 @@ function showProvenance() {
     element("div", {}, element("span", { class: "soft" }, key), element("span", {}, text))));
 }
 
+function showLeaderboard() {
+  if (!data.leaderboard) return;
+  const { lines, picture } = data.leaderboard, place = byId("leaderboard");
+  const about = { src: `data:image/png;base64,${picture}`, alt: "validation AP against leaderboard score" };
+  place.append(element("img", about), ...lines.map((line) => soft(line)));
+  place.hidden = false;
+}
+
 function committed({ name, date, subject, changed }) {
   const more = changed.length > 3 ? ` and ${changed.length - 3} more` : "";
   return `Commit ${name} of ${date}, "${subject}"; ` +
@@ -218,6 +226,7 @@ byId("next").addEventListener("click", () => step(1));
 byId("clip").addEventListener("change", (event) => choose(state.part, Number(event.target.value)));
 byId("scrub").addEventListener("input", (event) => showFrame(Number(event.target.value), true));
 showProvenance();
+showLeaderboard();
 const first = Object.keys(TITLES).find((name) => data.parts[name]);
 choose(first, telling(first));
 for (const event of ["plotly_hover", "plotly_click"]) {
