@@ -102,4 +102,5 @@ def restored(clone: Clone) -> Iterator[Clone]:
     """The clone, put back as it was after the test."""
     yield clone
     clone.run("git", "checkout", "-q", "--force", "HEAD")
+    clone.run("git", "clean", "-fdq", "metrics")
     clone.run("dvc", "checkout", "--quiet", "--force")
