@@ -2,7 +2,7 @@
 
     python -m experiments.failure_analysis
 
-Also draws docs/images/ablations.png, every difference with its interval.
+Also draws docs/images/ablations.png, every difference with its interval, and puts the verdicts into README.md.
 """
 
 import argparse
@@ -29,6 +29,8 @@ DATA = {
     "ped2-replica": "UCSD Ped2 with the competition's corruption and six normal clips in the test split",
 }
 ORACLE = "oracle"
+README = Path(__file__).parents[1] / "README.md"
+MARK, END = "<!-- made by experiments/failure_analysis.py -->", "<!-- end -->"
 MADE = """\
 Made by `python -m experiments.failure_analysis` from `experiments/results/` and `experiments/ablations.yaml`; not to be
 edited by hand. `make ablations DATA=sample` runs all of it again, `make ablation NAME=per_video DATA=sample` one
@@ -53,13 +55,7 @@ def page() -> str:
         "# Failure analysis: what the reference says helps or harms, tested",
         MADE,
         "## The verdicts",
-        _table(
-            ["", "claim", *found],
-            [
-                [str(number), claim["claim"], *(str(judged[name][number]) for name in found)]
-                for number, claim in stated["claims"].items()
-            ],
-        ),
+        verdict_table(),
         _data_sets(found),
         "![Every difference with its interval](../docs/images/ablations.png)",
         "## How a verdict is reached",
@@ -69,6 +65,25 @@ def page() -> str:
         _ceiling(found),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def verdict_table() -> str:
+    """The verdicts of every data set on every claim, as Markdown."""
+    stated, _ = ablations.load()
+    found = verdicts.read_results(ablations.RESULTS)
+    judged = {name: verdicts.judge(stated["claims"], found[name], stated["effect"]) for name in DATA if name in found}
+    rows = [
+        [str(number), claim["claim"], *(str(verdict[number]) for verdict in judged.values())]
+        for number, claim in stated["claims"].items()
+    ]
+    return _table(["", "claim", *judged], rows)
+
+
+def in_readme(text: str) -> str:
+    """README.md with the table of verdicts put between its two marks."""
+    before, mark, rest = text.partition(MARK)
+    assert mark, f"README.md: no line {MARK}"
+    return f"{before}{mark}\n{verdict_table()}\n{END}{rest.partition(END)[2]}"
 
 
 def _data_sets(found: dict[str, Results]) -> str:
@@ -263,4 +278,5 @@ def draw(path: Path) -> None:
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     files.write_text(PAGE, page())
+    files.write_text(README, in_readme(README.read_text(encoding="utf-8")))
     draw(PICTURE)

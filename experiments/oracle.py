@@ -40,21 +40,22 @@ def candidates(folder: Path) -> pd.DataFrame:
 def greedy_mixture(values: pd.DataFrame, labels: np.ndarray, prevalence: float) -> tuple[dict[str, float], float]:
     """Shares of columns (T,) whose sum ranks `labels` (T,) best, and the AP it gets; found one addition at a time.
 
-    Each step adds the column, one it has or another, that gains most; it ends where none gains. R. Caruana et al.,
-    Ensemble selection from libraries of models, ICML 2004.
+    Each step adds the column, one it has or another, that leaves the highest AP; the best of all steps counts. R.
+    Caruana et al., Ensemble selection from libraries of models, ICML 2004.
     """
     total, best = np.zeros(len(values)), 0.0
-    taken = {str(name): 0 for name in values}
-    for _ in range(STEPS):
+    taken, shares = {str(name): 0 for name in values}, dict[str, float]()
+    for step in range(1, STEPS + 1):
         reached = {
             name: metrics.ap_at_prevalence(labels, total + values[name].to_numpy(), prevalence) for name in taken
         }
         name = max(reached, key=lambda key: reached[key])
-        if reached[name] <= best:
-            break
-        total, best = total + values[name].to_numpy(), reached[name]
+        total = total + values[name].to_numpy()
         taken[name] += 1
-    return {name: count / sum(taken.values()) for name, count in taken.items() if count}, best
+        if reached[name] > best:
+            best = reached[name]
+            shares = {name: count / step for name, count in taken.items() if count}
+    return shares, best
 
 
 def tune(dataset: str) -> dict[str, Any]:
