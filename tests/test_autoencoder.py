@@ -103,7 +103,7 @@ def test_every_encoder_takes_any_multiple_of_32_and_has_the_layers_that_are_docu
     expected = [(channels, size // stride, size // stride) for channels, stride in LAYERS[encoder]]
     assert [tuple(value.shape[1:]) for value in seen.values()] == expected
     assert tuple(seen) == tuple(rebuilt) == encoders.LAYERS
-    assert tuple(found) == params.COMPONENTS and all(bool((values > 0).all()) for values in found.values())
+    assert tuple(found) == params.RECONSTRUCTION and all(bool((values > 0).all()) for values in found.values())
 
 
 @pytest.mark.parametrize("encoder", params.ENCODERS)
