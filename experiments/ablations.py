@@ -20,13 +20,13 @@ from typing import Any
 import yaml
 
 from experiments import results, workspaces
+from experiments.verdicts import RETRAINING
 from vad import VadError, files
 from vad.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
 RESULTS = Path(__file__).with_name("results")
 BASE = "base"
-RETRAINING = ("train", "seed", "resize", "data")
 REINFERRING = (*RETRAINING, "stress", "validation")
 
 

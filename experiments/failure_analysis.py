@@ -142,7 +142,7 @@ def _claim(
     for name, results in found.items():
         verdict = judged[name][number]
         text = f"**{name}: {verdict}**"
-        if not math.isnan(verdict.p):
+        if verdict.word != OPEN and not math.isnan(verdict.p):
             text += f", p {_p(verdict.p)}"
         if verdict.word == OPEN and verdict.clips_needed:
             text += f"; if the effect stayed as it is, some {verdict.clips_needed} clips would decide it"
@@ -220,8 +220,8 @@ def _ceiling(found: dict[str, Results]) -> str:
     return (
         "## The ceiling (oracle: tuned on the test labels)\n\nHow far could a single-frame autoencoder go at all? "
         "Component, view and weights are chosen here *on the labels they are scored on*, of all errors in all views, "
-        "frames upright. No honest procedure reaches this; it bounds what weighing and pooling can give.\n\n"
-        + _table(heads, rows)
+        "frames upright. A greedy search found the mixture, so a better one may exist; no honest procedure "
+        "is to be expected to reach it.\n\n" + _table(heads, rows)
     )
 
 

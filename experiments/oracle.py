@@ -2,7 +2,7 @@
 
     python -m experiments.oracle sample
 
-An oracle, not a method: it bounds what weighing and pooling these errors can give, and nothing is chosen by it. Reads
+An oracle, not a method: the most that a greedy search over weights and poolings finds; nothing is chosen by it. Reads
 what the data set's clone has scored (`experiments/workspaces.py`) and writes experiments/results/DATASET/oracle.json.
 """
 

@@ -10,8 +10,10 @@ from typing import Any
 FIGURE = "ap_at_prevalence"
 SEEDS = ("bf16", "seed_1", "seed_2", "seed_3", "seed_4")
 """The same recipe trained from five seeds: their spread is what luck in training comes to."""
-HOLDS, REFUTED, OPEN, UNTESTED = "holds", "refuted", "can't tell", "not run"
+HOLDS, SHOWN, REFUTED, OPEN, UNTESTED = "holds", "shown by example", "refuted", "can't tell", "not run"
 LEVEL = 0.05
+RETRAINING = ("train", "seed", "resize", "data")
+"""Sections of params.yaml with which the network is trained anew."""
 Results = dict[str, dict[str, Any]]
 """Results of one data set by the name of the experiment."""
 
@@ -24,9 +26,15 @@ RULE = """\
 - A claim expects a change of a sign. Changes below {effect:g} AP are of no interest. **holds**: the 95 % interval lies
   wholly beyond {effect:g} on the expected side. **refuted**: it lies wholly below that, so that whatever the change is,
   it is not one of interest in the expected direction. Else **can't tell**.
-- A claim with several tests holds if all hold, and is refuted if any is.
+- A claim with several tests holds if all hold, and is refuted if any is; the p of a refutation is multiplied by the
+  number of tests that could have given it.
+- A test against chance compares with the AP of a random ranking, .2456, and its interval is that of the AP itself.
+- Claim 11 says that something can happen: one experiment in which a kind gained {effect:g} and the whole lost as much
+  shows it. That is an example without an interval, and no p is given.
 - p is that of the border at {effect:g}, normal approximation, two-sided; a verdict stands where p is below {level:g}
-  after Holm's correction over the claims that were tested on the data set."""
+  after Holm's correction over the claims that were tested on the data set.
+- An open question is answered with the number of clips at which the same effect would pass that correction, where more
+  clips could do it."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,11 @@ def effect_of(compared: dict[str, Any], clips: int) -> Effect | None:
     return Effect(value, interval["low"], interval["high"], error, clips, "blocks" in compared["resampled"])
 
 
-def over_chance(result: dict[str, Any]) -> Effect:
+def over_chance(result: dict[str, Any]) -> Effect | None:
     """By how much an experiment's AP exceeds that of a random ranking, which is the share of anomalous frames."""
     found = result["figures"]["benchmark"]
+    if found[FIGURE] is None or found[f"{FIGURE}_low"] is None:
+        return None
     low, high = (found[f"{FIGURE}_{end}"] - found["prevalence"] for end in ("low", "high"))
     error = (high - low) / (2 * NormalDist().inv_cdf(0.975))
     descriptive = found["bootstrap"]["descriptive"]
@@ -101,10 +111,12 @@ def seed_variance(results: Results) -> float:
 def effect_of_test(test: dict[str, Any], results: Results) -> Effect | None:
     """The effect that a claim's test is about, in the expected direction; None where it has not run."""
     names = [test["experiment"], *test.get("seeds", [])]
-    if any(name not in results for name in names):
+    names = [name for name in names if name in results]
+    if test["experiment"] not in names:
         return None
     if test.get("against") == "chance":
-        return over_chance(results[names[0]]).times(test["sign"])
+        chance = over_chance(results[names[0]])
+        return chance and chance.times(test["sign"])
     compared = [results[name]["difference"].get("benchmark") for name in names]
     if "group" in test:
         compared = [results[name]["groups"].get(test["group"]) for name in names]
@@ -115,8 +127,10 @@ def effect_of_test(test: dict[str, Any], results: Results) -> Effect | None:
     known = [effect for effect in effects if effect]
     first = known[0]
     mean = Effect(sum(e.value for e in known) / len(known), first.low, first.high, first.error, clips, first.blocks)
-    if {"train", "seed"} & {key.split(".")[0] for key in results[names[0]]["set"]}:
+    if set(RETRAINING) & {key.split(".")[0] for key in results[names[0]]["set"]}:
         luck = stdev([e.value for e in known]) ** 2 if len(known) > 1 else 2 * seed_variance(results)
+        if math.isnan(luck):
+            return None
         mean = mean.widened(luck / len(known))
     return mean.times(test["sign"])
 
@@ -136,14 +150,21 @@ def judge(claims: dict[int, dict[str, Any]], results: Results, border: float) ->
     verdicts = dict.fromkeys(claims, Verdict(UNTESTED))
     for number, (word, _, effect) in raw.items():
         stands = corrected[number] < LEVEL
-        distance = abs(effect.value - border)
-        needed = 0 if stands or not distance else math.ceil(effect.clips * (1.96 * effect.error / distance) ** 2)
+        single = len(claims[number]["tests"]) == 1
+        needed = 0 if stands or not single else clips_needed(effect, border, len(raw))
         verdicts[number] = Verdict(word if stands else OPEN, corrected[number], effect.blocks, needed)
     for number, claim in claims.items():
         if claim["tests"][0]["experiment"] == "any" and kinds_of(results):
-            shown = opposed(results, border)
-            verdicts[number] = Verdict(HOLDS if shown else OPEN)
+            verdicts[number] = Verdict(SHOWN if opposed(results, border) else OPEN)
     return verdicts
+
+
+def clips_needed(effect: Effect, border: float, claims: int) -> int:
+    """Clips at which an effect that stays as it is would pass Holm's first, strictest step; 0 where more can't help."""
+    distance = abs(effect.value - border)
+    quantile = NormalDist().inv_cdf(1 - LEVEL / claims / 2)
+    needed = math.ceil(effect.clips * (quantile * effect.error / distance) ** 2) if distance else 0
+    return needed if needed > effect.clips else 0
 
 
 def _raw_verdict(effects: list[Effect], border: float, complete: bool) -> tuple[str, float, Effect]:
@@ -151,6 +172,7 @@ def _raw_verdict(effects: list[Effect], border: float, complete: bool) -> tuple[
     against = [(_p(border - effect.value, effect.error), effect) for effect in effects]
     towards = [(_p(effect.value - border, effect.error), effect) for effect in effects]
     p_refuted, refuting = min(against, key=lambda pair: pair[0])
+    p_refuted = min(1.0, len(effects) * p_refuted)
     p_holds, weakest = max(towards, key=lambda pair: pair[0])
     if refuting.high < border and p_refuted <= p_holds:
         return REFUTED, p_refuted, refuting

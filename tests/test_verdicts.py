@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments import ablations, failure_analysis, oracle, verdicts
-from experiments.verdicts import FIGURE, HOLDS, OPEN, REFUTED, UNTESTED
+from experiments.verdicts import FIGURE, HOLDS, OPEN, REFUTED, SHOWN, UNTESTED
 from vad import metrics
 
 BORDER = 0.01
@@ -50,8 +50,21 @@ def test_a_verdict_takes_an_interval_wholly_on_one_side_of_the_effect_of_interes
 
 
 def test_an_open_question_says_how_many_clips_it_would_take() -> None:
-    judged = verdicts.judge(claim({"experiment": "a", "sign": -1}), {"a": result(-0.05, 0.08)}, BORDER)
+    results = {"a": result(-0.05, 0.08), "b": result(-0.05, 0.08)}
+    judged = verdicts.judge(claim({"experiment": "a", "sign": -1}), results, BORDER)
     assert judged[1].word == OPEN and judged[1].clips_needed == pytest.approx(12 * (0.08 / 0.04) ** 2, abs=1)
+    two = {n: claim({"experiment": name, "sign": -1})[1] for n, name in enumerate("ab")}
+    assert verdicts.judge(two, results, BORDER)[0].clips_needed > judged[1].clips_needed
+    tests = ({"experiment": "a", "sign": -1}, {"experiment": "not run", "sign": -1})
+    assert verdicts.judge(claim(*tests), results, BORDER)[1].clips_needed == 0
+
+
+def test_a_refutation_by_one_of_several_tests_is_paid_for() -> None:
+    results = {"a": result(0.03, 0.019), "b": result(-0.05, 0.3)}
+    one, both = ({"experiment": name, "sign": -1} for name in "ab")
+    alone = verdicts.judge(claim(one), results, BORDER)[1]
+    assert alone.word == REFUTED
+    assert verdicts.judge(claim(one, both), results, BORDER)[1].p == pytest.approx(2 * alone.p)
 
 
 def test_all_tests_must_hold_and_one_refutes() -> None:
@@ -97,6 +110,15 @@ def test_training_anew_widens_the_interval_by_the_luck_of_seeds() -> None:
     assert effect.error == pytest.approx(np.hypot(0.02 / 1.96, np.std([0.05, 0.07], ddof=1) / np.sqrt(2)), rel=1e-3)
 
 
+def test_without_a_spread_of_seeds_a_new_training_decides_nothing() -> None:
+    other = result(-0.2, 0.01, set={"train.encoder": "vit_b_16"})
+    claims = claim({"experiment": "other", "sign": -1})
+    assert verdicts.judge(claims, {"other": other, "bf16": result(0, 0)}, BORDER)[1].word == UNTESTED
+    assert (
+        verdicts.judge(claims, {"other": other, "bf16": result(0, 0), "seed_1": result(0, 0)}, BORDER)[1].word == HOLDS
+    )
+
+
 def test_a_group_of_frames_and_chance_can_be_what_a_test_is_about() -> None:
     found = {"a": result(0.0, 0.0)}
     found["a"]["groups"]["static"] = result(-0.2, 0.05)["difference"]["benchmark"]
@@ -114,7 +136,7 @@ def test_one_example_shows_that_a_kind_can_gain_while_the_whole_loses() -> None:
     results = {"base": base, "other": other, "oracle": {"oracle": "tuned on the test labels"}}
     assert verdicts.opposed(results, BORDER) == [("other", "running", pytest.approx(0.1), -0.05)]
     anything = claim({"experiment": "any", "sign": -1, "kind": "any"})
-    assert verdicts.judge(anything, results, BORDER)[1].word == HOLDS
+    assert verdicts.judge(anything, results, BORDER)[1].word == SHOWN
     assert verdicts.judge(anything, {"base": base}, BORDER)[1].word == OPEN
 
 
