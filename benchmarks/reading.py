@@ -46,7 +46,7 @@ def cost(folder: Path, stage: str) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise subprocess.CalledProcessError(status, arguments)
-    return time.perf_counter() - start, usage.ru_maxrss / 1000
+    return time.perf_counter() - start, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def measure(dataset: Path, times: int, folder: Path) -> list[str]:

@@ -51,14 +51,18 @@ def record() -> str:
     """
     bundle = RUN / collect.BUNDLE
     ref = workspaces.git(workspaces.TOP, "bundle", "list-heads", str(bundle)).split()[1]
-    workspaces.git(workspaces.TOP, "fetch", "--quiet", str(bundle), f"{ref}:{ref}")
-    cache = Path(next(iter(workspaces.dvc(workspaces.TOP, "cache", "dir")))) / "files" / "md5"
-    for path in sorted((RUN / collect.CACHE).glob("*/*")):
+    if not ref.startswith("refs/exps/"):
+        raise VadError(f"{bundle}: holds {ref}, not an experiment; pull again")
+    cached = sorted((RUN / collect.CACHE).glob("*/*"))
+    for path in cached:
         with open(path, "rb") as handle:
             if hashlib.file_digest(handle, "md5").hexdigest() != path.parent.name + path.name:
                 raise VadError(f"{path}: damaged; pull again")
+    cache = Path(next(iter(workspaces.dvc(workspaces.TOP, "cache", "dir")))) / "files" / "md5"
+    for path in cached:
         if not (cache / path.parent.name / path.name).exists():
             files.copy(path, cache / path.parent.name / path.name)
+    workspaces.git(workspaces.TOP, "fetch", "--quiet", str(bundle), f"{ref}:{ref}")
     return ref.rpartition("/")[2]
 
 

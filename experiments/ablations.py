@@ -8,6 +8,7 @@ run on it is not run again. One failure doesn't stop the rest; all are named at 
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -134,7 +135,9 @@ class Runner:
         return stated | {"set": experiment.set} | results.compare(self._folder(against), self._folder(experiment))
 
     def _folder(self, experiment: Experiment) -> Path:
-        return self.scores / workspaces.git(self.folder, "rev-parse", "base").strip()[:12] / experiment.name
+        base = workspaces.git(self.folder, "rev-parse", "base").strip()[:12]
+        settings = hashlib.sha256(json.dumps(experiment.set, sort_keys=True).encode()).hexdigest()[:8]
+        return self.scores / base / f"{experiment.name}-{settings}"
 
     def _keep(self, experiment: Experiment) -> None:
         kept = self._folder(experiment)

@@ -50,6 +50,8 @@ def prepare(dataset: str) -> Path:
     if not (folder / ".git").exists():
         git(TOP, "clone", "--quiet", "--no-checkout", str(TOP), str(folder))
     computed = git(folder, "branch", "--list", "base", "--format", "%(objectname)").strip()
+    if git(TOP, "status", "--porcelain", "--untracked-files=no", "--", "stages", "vad", "dvc.yaml", "params.yaml"):
+        print("What is not committed is not part of these experiments: they run the code of HEAD", file=sys.stderr)
     git(folder, "fetch", "--quiet", str(TOP), "HEAD")
     git(folder, "checkout", "--quiet", "--force", "-B", "base", "FETCH_HEAD")
     (folder / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {TOP / '.dvc' / 'cache'}\n", encoding="utf-8")
