@@ -7,8 +7,9 @@ from vad import params, ranking, tables
 
 
 def main(components: Path, diagnosis: Path, scores: Path) -> None:
-    diagnosed = tables.read_csv(diagnosis, [*tables.KEYS, *params.MEASURED])
-    table = ranking.with_diagnosis(tables.read_components(components), diagnosed)
+    diagnosed = tables.read_csv(diagnosis, [*tables.KEYS, "static", *params.MEASURED])
+    families = [tables.read_components(components / f"{name}.npz") for name in tables.FAMILIES]
+    table = ranking.with_diagnosis(tables.join(families), diagnosed)
     tables.write_csv(scores, ranking.anomaly_scores(table, params.load(PARAMS)))
 
 

@@ -7,14 +7,16 @@ import pandas as pd
 from PIL import Image
 
 from stages import PARAMS, run
-from vad import clips, files, params, stress, tables
+from vad import clips, files, params, repair, stress, tables
 from vad.progress import parallel, progress
 
 STRESSED = ("validation", "test")
 
 
-def main(frames: Path, validation: Path, resized: Path) -> None:
+def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
     settings = params.load(PARAMS)
+    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    denoise = settings.repair.denoise != "none"
     folders = {"train": frames / "train", "holdout": frames / "holdout", "validation": validation / "clips"}
     index, compressed = [], []
     for split, folder in (folders | {"test": frames / "test"}).items():
@@ -24,7 +26,9 @@ def main(frames: Path, validation: Path, resized: Path) -> None:
                 quality = {number: stress.jpeg_quality(clip.video, number, settings.stress) for number in keys["frame"]}
                 if split not in STRESSED:
                     quality = dict.fromkeys(quality)
-                store(resized / split / f"{clip.video}.npy", clip, quality, settings.resize)
+                # Not turned upright here: of a flipped frame that is another view, an exchange in `aggregate`.
+                clean = repair.repaired(clip, repair.found_in(diagnosed, split, clip), denoise=denoise)
+                store(resized / split / f"{clip.video}.npy", clean, quality, settings.resize)
             index.append(keys)
             compressed.append(keys[[quality[number] is not None for number in keys["frame"]]])
     tables.write_csv(resized / "index.csv", pd.concat(index))
@@ -41,7 +45,7 @@ def shrink(image: Image.Image, resize: params.Resize, quality: int | None = None
     return np.asarray(image.resize((resize.size, resize.size), Image.Resampling[resize.interpolation.upper()]))
 
 
-def store(path: Path, clip: clips.ZippedClip, quality: dict[int, int | None], resize: params.Resize) -> None:
+def store(path: Path, clip: clips.Clip, quality: dict[int, int | None], resize: params.Resize) -> None:
     """Write the resized frames of a clip as an array (T, size, size, 3), one frame at a time.
 
     `quality` has the frame numbers, ascending, and the JPEG quality at which each is saved again, or None.
@@ -50,7 +54,11 @@ def store(path: Path, clip: clips.ZippedClip, quality: dict[int, int | None], re
     # Written, not mapped: a full disk under a map kills the process, and mapped pages count as memory.
     with files.replacing(path) as temporary, open(temporary, "wb") as out:
         np.lib.format.write_array_header_1_0(out, header)
-        for frame in parallel(lambda number: shrink(clip.image(number), resize, quality[number]), list(quality)):
+
+        def small(number: int) -> np.ndarray:
+            return shrink(Image.fromarray(clip.frame(number)), resize, quality[number])
+
+        for frame in parallel(small, list(quality)):
             out.write(frame.tobytes())
 
 

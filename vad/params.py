@@ -21,8 +21,21 @@ RECONSTRUCTION: tuple[Reconstruction, ...] = get_args(Reconstruction)
 Measured = Literal["flipped", "noise", "change"]
 """What `diagnose` measures and a score may use: flipped (0 or 1), noise and change (grey levels)."""
 MEASURED: tuple[Measured, ...] = get_args(Measured)
-Component = Literal[Reconstruction, Measured]
-COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED
+Motion = Literal["background", "difference", "flow", "direction"]
+"""Maps of the `motion` stage: residual to the background, change, optical flow's size, its rarity at that place."""
+MOTION: tuple[Motion, ...] = get_args(Motion)
+Pooled = Literal[
+    "background_mean", "background_max", "background_top", "background_local",
+    "difference_mean", "difference_max", "difference_top", "difference_local",
+    "flow_mean", "flow_max", "flow_top", "flow_local",
+    "direction_mean", "direction_max", "direction_top", "direction_local",
+    "prediction_mean", "prediction_max", "prediction_top", "prediction_local",
+    "memory_mean", "memory_max", "memory_top", "memory_local",
+]  # fmt: skip
+"""A map over the frame and how it is pooled to one number: vad/pooling.py."""
+POOLED: tuple[Pooled, ...] = get_args(Pooled)
+Component = Literal[Reconstruction, Measured, Pooled]
+COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED + POOLED
 
 Encoder = Literal["resnet18", "convnext_tiny", "vit_b_16"]
 ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
@@ -84,6 +97,40 @@ class Repair(Section):
     """What is undone of the corruption that `diagnose` finds."""
 
     unflip: bool = Field(description="true or false")
+    denoise: Literal["none", "temporal_median"] = Field(description="none or temporal_median")
+    interpolate: bool = Field(description="true or false")
+
+
+class MotionStage(Section):
+    """What is measured of consecutive frames and of what should not be there, without training a network."""
+
+    components: tuple[Motion, ...] = Field(description="a list, maybe empty, of " + ", ".join(MOTION))
+
+
+class Predict(Section):
+    """The network that predicts a frame from those before it; its error is a component."""
+
+    enabled: bool = Field(description="true or false")
+    history: int = Field(ge=1, le=16, description="frames it looks at, an integer from 1 to 16")
+    epochs: int = Field(ge=1, le=10_000, description="an integer from 1 to 10000")
+    batch_size: int = Field(ge=1, le=4096, description="an integer from 1 to 4096")
+    learning_rate: float = Field(gt=0, le=1, description="a number above 0 and up to 1")
+    precision: Precision = Field(description="32-true or bf16-mixed")
+
+
+class Memory(Section):
+    """The memory of what patches of normal frames look like to a network; the distance to it is a component."""
+
+    enabled: bool = Field(description="true or false")
+    features: Literal["autoencoder", "resnet18"] = Field(
+        description="autoencoder, or resnet18 for torchvision's pretrained on ImageNet"
+    )
+    weights: Path | None = Field(description="null, or a file of resnet18's weights instead of a download")
+    layers: tuple[Literal["layer1", "layer2", "layer3"], ...] = Field(
+        min_length=1, description="a list of layer1, layer2, layer3"
+    )
+    patches: int = Field(ge=1, le=1_000_000, description="patches remembered, an integer from 1 to 1000000")
+    neighbours: int = Field(ge=1, le=100, description="an integer from 1 to 100")
 
 
 class Train(Section):
@@ -161,8 +208,24 @@ class Params(Section):
     stress: Stress = Field(description="a section")
     repair: Repair = Field(description="a section")
     train: Train = Field(description="a section")
+    motion: MotionStage = Field(description="a section")
+    predict: Predict = Field(description="a section")
+    memory: Memory = Field(description="a section")
     aggregate: Aggregate = Field(description="a section")
     evaluate: Evaluate = Field(description="a section")
+
+    @model_validator(mode="after")
+    def _weights_of_what_is_computed(self) -> "Params":
+        for name, weight in self.aggregate.weights.items():
+            family = name.rpartition("_")[0]
+            if not weight or name not in POOLED:
+                continue
+            if family in MOTION and family not in self.motion.components:
+                raise ValueError(f"aggregate.weights.{name} = {weight}: motion.components lacks {family}: add it")
+            for stage, made in (("predict", "prediction"), ("memory", "memory")):
+                if family == made and not getattr(self, stage).enabled:
+                    raise ValueError(f"aggregate.weights.{name} = {weight}: takes {stage}.enabled: true")
+        return self
 
     @model_validator(mode="after")
     def _views_once(self) -> "Params":

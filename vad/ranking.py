@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.params import MEASURED, Params, Smooth, View
+from vad.params import MEASURED, POOLED, Params, Smooth, View
 from vad.tables import KEYS
 
 UPRIGHT: dict[View, View] = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
 """Of a frame that is flipped top to bottom, the view that shows what a view of the upright frame would."""
+STATIC = "static"
+OF_TWO_FRAMES = {"change", *(n for n in POOLED if n.split("_")[0] in ("difference", "flow", "direction", "prediction"))}
+"""Components of a frame and the one before it: static on that one is in them as well."""
 OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
@@ -22,8 +25,9 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Components of frames (columns split, video, frame, components) -> (split, video, frame, score), float64.
 
     A component `c` is the columns `c/view` of the views in `tta`, or a column `c` that has no views. In order:
-    normalise components, gamma on components, weighted sum, gamma on views, mean, min or max over views, normalise
-    the score, gamma on the score, smooth. Raises VadError for an absent component.
+    interpolate components at static frames, normalise components, gamma on components, weighted sum, gamma on views,
+    mean, min or max over views, normalise the score, gamma on the score, smooth. Raises VadError for an absent
+    component.
     """
     aggregate, gamma = params.aggregate, params.gamma
     views = []
@@ -31,6 +35,8 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
         fused = np.zeros(len(table))
         for name, weight in aggregate.weights.items():
             values = component(table, name, view, params.repair.unflip)
+            if params.repair.interpolate:
+                values = interpolate(values, table, of_two_frames=name in OF_TWO_FRAMES)
             if aggregate.normalise_on == "component":
                 values = normalise(values, table, aggregate.normalise)
             if params.gamma_on == "component":
@@ -46,11 +52,11 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 
 def with_diagnosis(components: pd.DataFrame, diagnosed: pd.DataFrame) -> pd.DataFrame:
-    """Components of frames with the columns flipped, noise and change of their diagnosis (T,) beside them.
+    """Components of frames with the columns flipped, static, noise and change of their diagnosis (T,) beside them.
 
     A clip's first frame has the change of the second. Raises VadError for a frame that was not diagnosed.
     """
-    table = components.merge(diagnosed[[*KEYS, *MEASURED]], on=KEYS, how="left", validate="one_to_one")
+    table = components.merge(diagnosed[[*KEYS, STATIC, *MEASURED]], on=KEYS, how="left", validate="one_to_one")
     unknown = table[table["flipped"].isna()]
     if len(unknown):
         row = unknown.iloc[0]
@@ -75,6 +81,25 @@ def component(table: pd.DataFrame, name: str, view: View, unflip: bool = False) 
                 return np.where(table["flipped"].to_numpy() == 1, upright, values)
             return values
     raise VadError(f"aggregate.weights.{name}: no such component in view {view}; run `dvc repro -f infer`")
+
+
+def interpolate(values: np.ndarray, table: pd.DataFrame, of_two_frames: bool) -> np.ndarray:
+    """Values (T,) with those of static frames taken from the frames around them, linear in the frame number.
+
+    With `of_two_frames`, so are those of the frame after a static one. At the ends of a clip the nearest stands in;
+    a clip that is static throughout stays as it is.
+    """
+    frames, static = table["frame"].to_numpy(), table[STATIC].to_numpy() == 1
+    result = values.copy()
+    for rows in table.groupby(["split", "video"], sort=False).indices.values():
+        ordered = np.asarray(rows)[np.argsort(frames[rows])]
+        bad: np.ndarray = static[ordered]
+        if of_two_frames:
+            bad = bad | np.concatenate([[False], bad[:-1]])
+        if bad.any() and not bad.all():
+            good = ordered[~bad]
+            result[ordered[bad]] = np.interp(frames[ordered[bad]], frames[good], values[good])
+    return result
 
 
 def normalise(values: np.ndarray, table: pd.DataFrame, how: str) -> np.ndarray:

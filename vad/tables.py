@@ -1,5 +1,6 @@
 """Tables keyed by (split, video, frame number): how anything that is known of a frame travels between stages."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from vad import VadError, files
 
 KEYS = ["split", "video", "frame"]
 """split: train, holdout, validation or test. video: the clip's name. frame: its number, not its position."""
+
+FAMILIES = ("reconstruction", "motion", "prediction", "memory")
+"""The stages' tables of score components, one a family: data/components/NAME.npz."""
 
 
 def frame_id(video: str, frame: int) -> str:
@@ -35,6 +39,25 @@ def read_components(path: Path) -> pd.DataFrame:
         keys = pd.DataFrame({name: stored[name] for name in KEYS})
         values = pd.DataFrame(stored["values"], columns=stored["names"].tolist())
     return pd.concat([keys, values], axis=1)
+
+
+def join(families: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Component tables of the same frames -> one, in the order of the first.
+
+    Raises VadError when they are not of the same frames.
+    """
+    table = families[0]
+    for other in families[1:]:
+        joined = table.merge(other, on=KEYS, how="outer", validate="one_to_one", indicator="_of")
+        odd = joined[joined["_of"] != "both"]
+        if len(odd):
+            row = odd.iloc[0]
+            raise VadError(
+                f"data/components: {row['split']} clip {row['video']} frame {row['frame']} is in one table only; "
+                "run `dvc repro`"
+            )
+        table = table.merge(other, on=KEYS, how="left", validate="one_to_one")
+    return table
 
 
 def write_csv(path: Path, table: pd.DataFrame, missing: str = "") -> None:
