@@ -36,9 +36,13 @@ class Measurement(NamedTuple):
 
 
 class Background:
-    """The median of training frames of one size: what the camera sees when nobody is there. Luma (H, W) in 0..255."""
+    """The median of training frames of one size: what the camera sees when nobody is there. Luma (H, W) in 0..255.
+
+    `count` is of how many frames.
+    """
 
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
+        self.count = len(frames)
         self.luma = np.median(frames, axis=0).astype(np.float32)
         self._pattern = {False: _unit(self.luma), True: _unit(self.luma[::-1])}
 
