@@ -25,7 +25,7 @@ VIEWINGS: dict[str, tuple[params.View, ...]] = {"upright": ("identity",), "four 
 def candidates(folder: Path) -> pd.DataFrame:
     """Test frames (video, frame, label) with every error in every viewing, in standard deviations of normal frames."""
     components = tables.read_components(folder / "data/components/reconstruction.npz")
-    diagnosed = tables.read_csv(folder / "data/diagnosis.csv", [*tables.KEYS, *params.MEASURED])
+    diagnosed = tables.read_csv(folder / "data/diagnosis.csv", [*tables.KEYS, "static", *params.MEASURED])
     table = ranking.with_diagnosis(components, diagnosed)
     columns = {}
     for name in params.RECONSTRUCTION:
