@@ -10,7 +10,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 DATA ?= sample
 
-.PHONY: help env repro test check report ablations ablation \
+.PHONY: help env repro test check report ablations ablation recipe \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -34,6 +34,9 @@ ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample p
 
 ablation: $(STAMP)  ## one experiment of experiments/ablations.yaml: NAME=per_video DATA=sample
 	@$(IN_VENV) python -m experiments.ablations $(DATA) --only $(or $(NAME),$(error name one: make ablation NAME=per_video))
+
+recipe: $(STAMP)  ## run a complete setting of experiments/recipes.yaml on your data: NAME=best
+	@$(IN_VENV) python -m experiments.recipe $(or $(NAME),$(error name one: make recipe NAME=best))
 
 check: $(STAMP)  ## formatting, lint and types alone
 	@$(IN_VENV) python -m ruff format --check

@@ -28,7 +28,10 @@ from vad.progress import progress
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
 RESULTS = Path(__file__).with_name("results")
 BASE = "base"
-REINFERRING = (*RETRAINING, "stress", "validation")
+REINFERRING = (*RETRAINING, "stress", "validation", "motion", "predict", "memory")
+OPTIONAL = {"predict": "prediction", "memory": "memory"}
+"""Stages that are off unless a parameter says so, and the components they make."""
+RECIPES = Path(__file__).with_name("recipes.yaml")
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,32 @@ class Experiment:
     def cost(self) -> int:
         """0 for what aggregating again gives, 1 for new inference, 2 for training."""
         sections = {key.split(".")[0] for key in self.set}
-        return 2 if sections & set(RETRAINING) else int(bool(sections & set(REINFERRING)))
+        again = sections & set(REINFERRING) or "repair.denoise" in self.set
+        return 2 if sections & set(RETRAINING) else int(bool(again))
 
 
-def load(path: Path = ABLATIONS) -> tuple[dict[str, Any], dict[str, Experiment]]:
+def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[str, Any], dict[str, Experiment]]:
     """The claims and the experiments of a file, the base among them. Raises VadError for a name that is not there."""
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     experiments = {BASE: Experiment(BASE, 0, {})}
     experiments |= {name: Experiment(name, **entry) for name, entry in stated["experiments"].items()}
+    if recipes:
+        experiments |= load_recipes(recipes)
     for experiment in experiments.values():
         if experiment.against not in experiments:
             raise VadError(f"{path}: {experiment.name} is compared with {experiment.against}, which is not there")
     return stated, experiments
+
+
+def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
+    """The recipes of a file, its steps and its components alone, as experiments of no claim."""
+    stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = {name: {"set": entry["set"]} for name, entry in stated["recipes"].items()} | stated["steps"]
+    for component in stated["alone"]["components"]:
+        switches = {f"{stage}.enabled": True for stage, made in OPTIONAL.items() if component.startswith(f"{made}_")}
+        alone = stated["alone"]["set"] | switches | {"aggregate.weights": {component: 1}}
+        entries[f"{component}_only"] = {"set": alone, "against": "best"}
+    return {name: Experiment(name, 0, **entry) for name, entry in entries.items()}
 
 
 def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) -> list[Experiment]:

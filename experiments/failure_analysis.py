@@ -248,7 +248,7 @@ def draw(path: Path) -> None:
     _, experiments = ablations.load()
     found = verdicts.read_results(ablations.RESULTS)
     found = {name: found[name] for name in DATA if name in found}
-    names = [name for name in experiments if name != BASE and any(name in results for results in found.values())]
+    names = [e.name for e in experiments.values() if e.claim and any(e.name in results for results in found.values())]
     figure, axes = plt.subplots(
         1, len(found), figsize=(4.2 * len(found) + 1, 0.17 * len(names) + 1), sharey=True, squeeze=False
     )

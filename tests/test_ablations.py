@@ -93,7 +93,7 @@ def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(workspaces, "DATASETS", tmp_path / "datasets.yaml")
     monkeypatch.setattr(workspaces, "WORKSPACES", tmp_path / "workspaces")
     monkeypatch.setattr(ablations, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(ablations.load, "__defaults__", (tmp_path / "ablations.yaml",))
+    monkeypatch.setattr(ablations.load, "__defaults__", (tmp_path / "ablations.yaml", None))
     yield tmp_path / "results" / "tiny"
 
 

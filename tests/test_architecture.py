@@ -12,7 +12,13 @@ TOP = Path(__file__).parents[1]
 # Top to bottom: a module imports only from layers below its own.
 LAYERS = [
     {"experiments.kaggle_faults"},
-    {"experiments.faults", "experiments.mutants", "experiments.failure_analysis", "experiments.oracle"},
+    {
+        "experiments.faults",
+        "experiments.mutants",
+        "experiments.failure_analysis",
+        "experiments.oracle",
+        "experiments.recipe",
+    },
     {"experiments.catalogue", "experiments.ablations", "experiments.verdicts"},
     {"experiments.damage"},
     {"experiments.rehearsal"},
