@@ -15,7 +15,9 @@ import numpy as np
 
 from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
-from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Effect, Results, Verdict
+from experiments.markdown import effect as effect_text
+from experiments.markdown import p_value, table
+from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
 from vad import figures, files
 
 matplotlib.use("Agg")
@@ -76,7 +78,7 @@ def verdict_table() -> str:
         [str(number), claim["claim"], *(str(verdict[number]) for verdict in judged.values())]
         for number, claim in stated["claims"].items()
     ]
-    return _table(["", "claim", *judged], rows)
+    return table(["", "claim", *judged], rows)
 
 
 def in_readme(text: str) -> str:
@@ -105,7 +107,7 @@ def _data_sets(found: dict[str, Results]) -> str:
             ]
         )
     heads = ["data", "what it is", "clips", "frames", "anomalous", "AP", "AP at .2456", "AUROC", "experiments"]
-    return "The recipe as it is (`base`) on each data set, 95 % intervals over clips:\n\n" + _table(heads, rows)
+    return "The recipe as it is (`base`) on each data set, 95 % intervals over clips:\n\n" + table(heads, rows)
 
 
 def _luck(found: dict[str, Results]) -> str:
@@ -143,7 +145,7 @@ def _claim(
         verdict = judged[name][number]
         text = f"**{name}: {verdict}**"
         if verdict.word != OPEN and not math.isnan(verdict.p):
-            text += f", p {_p(verdict.p)}"
+            text += f", p {p_value(verdict.p)}"
         if verdict.word == OPEN and verdict.clips_needed:
             text += f"; if the effect stayed as it is, some {verdict.clips_needed} clips would decide it"
         for test in claim["tests"]:
@@ -151,7 +153,7 @@ def _claim(
             if effect:
                 group = f", {test['group']} frames alone" if "group" in test else ""
                 against = " over chance" if test.get("against") == "chance" else ""
-                text += f". `{test['experiment']}`{group}: {_effect(effect.times(test['sign']))}{against}"
+                text += f". `{test['experiment']}`{group}: {effect_text(effect.times(test['sign']))}{against}"
         if verdict.word != UNTESTED:
             parts.append(text + ".")
         if claim["tests"][0]["experiment"] == "any":
@@ -160,7 +162,7 @@ def _claim(
     ran = [name for name in names if any(name in results for results in found.values())]
     if ran:
         parts.append(
-            _table(["experiment", "set", "against", *_heads(found)], [_row(experiments[n], found) for n in ran])
+            table(["experiment", "set", "against", *_heads(found)], [_row(experiments[n], found) for n in ran])
         )
     if claim.get("why"):
         parts.append(claim["why"])
@@ -186,7 +188,7 @@ def _row(experiment: Experiment, found: dict[str, Results]) -> list[str]:
         if compared["ranking"]["same"]:
             cells.append("exactly 0: the same ranking")
         else:
-            cells.append(f"{_effect(effect)}, p {_p(drawn[FIGURE]['p'])}" if effect else "-")
+            cells.append(f"{effect_text(effect)}, p {p_value(drawn[FIGURE]['p'])}" if effect else "-")
     return cells
 
 
@@ -221,26 +223,12 @@ def _ceiling(found: dict[str, Results]) -> str:
         "## The ceiling (oracle: tuned on the test labels)\n\nHow far could a single-frame autoencoder go at all? "
         "Component, view and weights are chosen here *on the labels they are scored on*, of all errors in all views, "
         "frames upright. A greedy search found the mixture, so a better one may exist; no honest procedure "
-        "is to be expected to reach it.\n\n" + _table(heads, rows)
+        "is to be expected to reach it.\n\n" + table(heads, rows)
     )
-
-
-def _effect(effect: Effect) -> str:
-    return f"{effect.value:+.4f} ({effect.low:+.4f} to {effect.high:+.4f})"
-
-
-def _p(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "-"
-    return "< 0.002" if value < 0.002 else f"{value:.2g}"
 
 
 def _value(value: Any) -> str:
     return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}" if isinstance(value, dict) else str(value)
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
 
 
 def draw(path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Figures as they stand in generated pages."""
+
+import math
+from collections.abc import Sequence
+
+from experiments.verdicts import Effect
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def effect(found: Effect) -> str:
+    """A difference with its interval."""
+    return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+
+
+def p_value(value: float | None) -> str:
+    """A p value from 1,000 resamples; a dash where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    return "< 0.002" if value < 0.002 else f"{value:.2g}"
