@@ -148,7 +148,7 @@ class Normality:
                 for pool, value in self.places[name].pool(self._map(name, cells)).items()
             }
 
-    def maps(self, pair: Pair) -> dict[str, np.ndarray]:
+    def maps(self, pair: Pair) -> dict[Motion, np.ndarray]:
         """The map (h, w) of every component of one frame, for looking at."""
         cells = self._cells(pair)
         return {name: self._map(name, cells) for name in self.components}
