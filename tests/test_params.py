@@ -60,6 +60,19 @@ def test_settings_that_exclude_each_other_are_refused(tmp_path: Path) -> None:
     assert "train.pretrained and train.weights exclude each other" in refused(tmp_path, "train", both)
 
 
+def test_a_weight_on_what_is_not_computed_is_refused(tmp_path: Path) -> None:
+    for name, remedy in {
+        "prediction_max": "takes predict.enabled: true",
+        "memory_local": "takes memory.enabled: true",
+        "flow_top": "motion.components lacks flow: add it",
+    }.items():
+        values = DEFAULT | {"motion": {"components": ["difference"]}}
+        weights = {"aggregate": DEFAULT["aggregate"] | {"weights": {name: 1.0, "difference_max": 1.0}}}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values | weights))
+        with pytest.raises(VadError, match=rf"aggregate.weights.{name} = 1.0: {remedy}"):
+            params.load(tmp_path / "params.yaml")
+
+
 def test_a_missing_key_says_what_it_must_be(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({key: DEFAULT[key] for key in DEFAULT if key != "gamma"}))
     with pytest.raises(VadError, match=r"gamma: missing; must be a number above 0 and up to 10"):

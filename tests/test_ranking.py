@@ -34,7 +34,7 @@ def table() -> pd.DataFrame:
     for name in params.RECONSTRUCTION:
         for view in params.VIEWS:
             result[f"{name}/{view}"] = rng.gamma(2.0, size=len(result))
-    return result.assign(flipped=rng.integers(0, 2, len(result)), noise=1.5, change=2.0)
+    return result.assign(flipped=rng.integers(0, 2, len(result)), static=0, noise=1.5, change=2.0)
 
 
 def score(table: pd.DataFrame, **changes: object) -> np.ndarray:
@@ -96,10 +96,10 @@ def test_unflip_gives_flipped_frames_the_view_that_shows_them_upright(table: pd.
 def test_what_was_diagnosed_of_a_frame_may_be_its_score(table: pd.DataFrame) -> None:
     keys, measured = (
         table[["split", "video", "frame"]],
-        table[["flipped", "noise"]].assign(change=np.arange(len(table), dtype=float)),
+        table[["flipped", "static", "noise"]].assign(change=np.arange(len(table), dtype=float)),
     )
     measured.loc[table["frame"] == 0, "change"] = np.nan  # a clip's first frame follows none
-    components = table.drop(columns=["flipped", "noise", "change"])
+    components = table.drop(columns=["flipped", "static", "noise", "change"])
     joined = ranking.with_diagnosis(components, keys.join(measured).sample(frac=1, random_state=0))
     scores = score(joined, gamma=1.0, aggregate__weights={"change": 1.0})
     assert scores[0] == scores[1] == 1 and scores[7] == 7
@@ -194,3 +194,25 @@ def test_smoothing_follows_frame_numbers_whatever_the_order_of_rows(table: pd.Da
     first = ranking.anomaly_scores(table, settings).set_index(["split", "video", "frame"])["score"]
     second = ranking.anomaly_scores(shuffled, settings).set_index(["split", "video", "frame"])["score"]
     pd.testing.assert_series_equal(first, second.loc[first.index])
+
+
+def test_scores_at_static_come_from_the_frames_around_it(table: pd.DataFrame) -> None:
+    table = table[table["frame"] != 11].reset_index(drop=True)
+    values = table["frame"].to_numpy(float) + 100 * (table["video"] == "02").to_numpy()
+    static = table["frame"].isin([0, 10, 12, 30, 31]).to_numpy()
+    noisy = table.assign(static=static.astype(int))
+    broken = np.where(static, 999.0, values)
+    expected = np.where(table["frame"] == 0, values + 1, values)  # at an end the nearest stands in
+    np.testing.assert_allclose(ranking.interpolate(broken, noisy, of_two_frames=False), expected)
+    after = static | np.concatenate([[False], static[:-1]])
+    broken = np.where(after, 999.0, values)
+    expected = np.where(table["frame"] == 0, values + 2, np.where(table["frame"] == 1, values + 1, values))
+    np.testing.assert_allclose(ranking.interpolate(broken, noisy, of_two_frames=True), expected)
+    silent = table.assign(static=1)
+    assert (ranking.interpolate(values, silent, of_two_frames=False) == values).all()
+
+
+def test_interpolation_is_part_of_the_recipe_where_repair_says_so(table: pd.DataFrame) -> None:
+    noisy = table.assign(static=(table["frame"] % 5 == 0).astype(int))
+    assert (score(noisy) == score(table)).all()
+    assert (score(noisy, repair__interpolate=True) != score(table)).any()

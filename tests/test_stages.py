@@ -12,9 +12,12 @@ import torch
 import yaml
 from PIL import Image
 
-from stages import aggregate, check, diagnose, evaluate, extract, fetch, infer, resize, submission, train, validation
+from stages import (
+    aggregate, check, diagnose, evaluate, extract, fetch, infer, memory, motion, predict, resize, submission, train,
+    validation,
+)  # fmt: skip
 from tests.synthetic import write_dataset
-from vad import VadError, autoencoder, clips, diagnosis, errors, params, tables, training, views
+from vad import VadError, autoencoder, clips, diagnosis, errors, params, repair, tables, training, views
 
 TOP = Path(__file__).parents[1]
 TINY = {
@@ -22,6 +25,8 @@ TINY = {
     "resize": {"size": 64},
     "train": {"epochs": 2},
 }
+COMPONENTS, DIAGNOSIS = Path("data/components"), Path("data/diagnosis.csv")
+RECONSTRUCTION = COMPONENTS / "reconstruction.npz"
 TRAIN = Path("data/resized"), Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv")
 
 
@@ -46,14 +51,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     fetch.main(Path("data/raw"), Path("data/labels"))
     extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))
     validation.main(Path("data/frames"), Path("data/validation"))
-    resize.main(Path("data/frames"), Path("data/validation"), Path("data/resized"))
-    train.main(*TRAIN)
-    infer.main(TRAIN[1], Path("data/resized"), Path("data/components.npz"))
     diagnose.main(
         Path("data/frames"), Path("data/validation"), Path("data/labels"),
-        Path("data/diagnosis.csv"), Path("metrics/diagnosis.json"), Path("metrics/diagnosis.png"),
+        DIAGNOSIS, Path("metrics/diagnosis.json"), Path("metrics/diagnosis.png"),
     )  # fmt: skip
-    aggregate.main(Path("data/components.npz"), Path("data/diagnosis.csv"), Path("data/scores.csv"))
+    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
+    train.main(*TRAIN)
+    infer.main(TRAIN[1], Path("data/resized"), RECONSTRUCTION)
+    motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, COMPONENTS / "motion.npz")
+    predict.main(
+        Path("data/resized"), DIAGNOSIS, Path("models/predictor.safetensors"), COMPONENTS / "prediction.npz",
+        Path("metrics/predict.json"),
+    )  # fmt: skip
+    memory.main(TRAIN[1], Path("data/resized"), DIAGNOSIS, COMPONENTS / "memory.npz")
+    aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
         Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),
         Path("metrics/evaluation.json"), Path("metrics/shares.csv"), Path("metrics/plots"),
@@ -137,7 +148,7 @@ def test_resize_is_torchvision_s(project: Path) -> None:
 
 def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: Path, tmp_path: Path) -> None:
     settings(**TINY, stress={"jpeg_quality": 5, "share": 0.3})
-    resize.main(Path("data/frames"), Path("data/validation"), tmp_path)
+    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path)
     settings(**TINY)
     chosen = tables.read_csv(tmp_path / "compressed.csv", tables.KEYS)
     assert set(chosen["split"]) == {"validation", "test"} and 0.15 < len(chosen) / 134 < 0.45
@@ -166,7 +177,7 @@ def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> No
 
 
 def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
-    table = tables.read_components(Path("data/components.npz"))
+    table = tables.read_components(RECONSTRUCTION)
     index = tables.read_csv(Path("data/resized/index.csv"), tables.KEYS)
     scored = index[index["split"] != "train"].reset_index(drop=True)
     pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
@@ -184,7 +195,7 @@ def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: 
 
 
 def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
-    table = tables.read_components(Path("data/components.npz"))
+    table = tables.read_components(RECONSTRUCTION)
     scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
     mean = {
         name: table[[f"{name}/{view}" for view in params.VIEWS]].mean(axis=1)
@@ -193,6 +204,38 @@ def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
     expected = (0.795 * mean["pixel_l1"] + 0.082 * mean["layer3"] + 0.123 * mean["layer4"]) ** 1.31
     np.testing.assert_allclose(scores["score"], expected, rtol=1e-12)
     assert scores["frame"].tolist() == table["frame"].tolist()
+
+
+def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) -> None:
+    table = tables.read_components(COMPONENTS / "motion.npz")
+    assert list(table.columns[3:]) == [name for name in params.POOLED if name.split("_")[0] in params.MOTION]
+    pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
+    assert np.isfinite(table.drop(columns=tables.KEYS)).all(axis=None)
+
+
+def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(project: Path, tmp_path: Path) -> None:
+    """The validation clips hold corrupted frames; turned upright, a frame's change no longer shows them."""
+    settings(**TINY, repair={"unflip": True, "denoise": "temporal_median"}, motion={"components": ["difference"]})
+    motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path / "motion.npz")
+    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path / "resized")
+    settings(**TINY)
+    before, after = (tables.read_components(p / "motion.npz") for p in (COMPONENTS, tmp_path))
+    found = before[tables.KEYS].merge(tables.read_csv(DIAGNOSIS, repair.COLUMNS), on=tables.KEYS)
+    changed = (found["flipped"] == 1) | (found["static"] == 1)
+    assert changed.any() and after["difference_mean"][changed].mean() < 0.5 * before["difference_mean"][changed].mean()
+    static = {tuple(row) for row in found.loc[found["static"] == 1, tables.KEYS].itertuples(index=False, name=None)}
+    for split in ("train", "holdout", "validation", "test"):
+        resized = (clips.open_resized(folder, split) for folder in (Path("data/resized"), tmp_path / "resized"))
+        for raw, clean in zip(*resized, strict=True):
+            for number in raw.numbers.tolist():
+                same = (raw.frame(number) == clean.frame(number)).all()
+                assert same != ((split, raw.video, number) in static)
+
+
+def test_components_of_other_frames_are_not_mixed(project: Path) -> None:
+    table = tables.read_components(RECONSTRUCTION)
+    with pytest.raises(VadError, match=r"data/components: test clip 03 frame \d+ is in one table only"):
+        tables.join([table, table.iloc[:-1][tables.KEYS]])
 
 
 def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
@@ -210,7 +253,7 @@ def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
 def test_what_diagnose_measured_can_be_the_score(project: Path, tmp_path: Path) -> None:
     for name in params.MEASURED:
         settings(**TINY, aggregate={"weights": {name: 1.0}})
-        aggregate.main(Path("data/components.npz"), Path("data/diagnosis.csv"), tmp_path / "scores.csv")
+        aggregate.main(COMPONENTS, DIAGNOSIS, tmp_path / "scores.csv")
         scores = tables.read_csv(tmp_path / "scores.csv", [*tables.KEYS, "score"])
         measured = tables.read_csv(Path("data/diagnosis.csv"), [*tables.KEYS, name])
         both = scores.merge(measured, on=tables.KEYS)
