@@ -21,7 +21,7 @@ import yaml
 from vad import archives, sources
 
 TOP = Path(__file__).parents[1]
-STAGES = ("fetch", "extract", "validation", "resize")
+STAGES = ("fetch", "extract", "validation", "diagnose", "resize")
 SHOWN = ("fetch", "extract", "resize")
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
+from experiments.markdown import between, p_value, table
 from experiments.markdown import effect as effect_text
-from experiments.markdown import p_value, table
 from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
 from vad import figures, files
 
@@ -32,7 +32,7 @@ DATA = {
 }
 ORACLE = "oracle"
 README = Path(__file__).parents[1] / "README.md"
-MARK, END = "<!-- made by experiments/failure_analysis.py -->", "<!-- end -->"
+MARK = "<!-- made by experiments/failure_analysis.py -->"
 MADE = """\
 Made by `python -m experiments.failure_analysis` from `experiments/results/` and `experiments/ablations.yaml`; not to be
 edited by hand. `make ablations DATA=sample` runs all of it again, `make ablation NAME=per_video DATA=sample` one
@@ -83,9 +83,7 @@ def verdict_table() -> str:
 
 def in_readme(text: str) -> str:
     """README.md with the table of verdicts put between its two marks."""
-    before, mark, rest = text.partition(MARK)
-    assert mark, f"README.md: no line {MARK}"
-    return f"{before}{mark}\n{verdict_table()}\n{END}{rest.partition(END)[2]}"
+    return between(text, MARK, verdict_table())
 
 
 def _data_sets(found: dict[str, Results]) -> str:

@@ -5,10 +5,19 @@ from collections.abc import Sequence
 
 from experiments.verdicts import Effect
 
+END = "<!-- end -->"
+
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def between(text: str, mark: str, content: str) -> str:
+    """A page with `content` put between the line `mark` and the next end mark."""
+    before, found, rest = text.partition(mark)
+    assert found, f"no line {mark}"
+    return f"{before}{mark}\n{content}\n{END}{rest.partition(END)[2]}"
 
 
 def effect(found: Effect) -> str:

@@ -15,10 +15,12 @@ from scipy.stats import spearmanr
 
 from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
-from experiments.markdown import effect, p_value, table
+from experiments.markdown import between, effect, p_value, table
 from experiments.verdicts import FIGURE, Results
 from vad import files
 
+README = Path(__file__).parents[1] / "README.md"
+MARK = "<!-- made by experiments/past_the_ceiling.py -->"
 PAGE = Path(__file__).with_name("past_the_ceiling.md")
 DATA = ("sample", "ped2-replica", "avenue-replica", "ped2", "avenue")
 PARTS = ("validation", "benchmark")
@@ -42,10 +44,7 @@ and AP on the benchmark. Where it is high, choosing on validation chooses well."
 
 def page() -> str:
     """The whole document as Markdown."""
-    stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
-    experiments = ablations.load_recipes()
-    found = verdicts.read_results(ablations.RESULTS)
-    found = {name: found[name] for name in DATA if set(found.get(name, {})) & set(experiments)}
+    stated, experiments, found = read()
     recipes = [BASE, *stated["recipes"]]
     alone = [name for name in experiments if name.endswith("_only")]
     steps = [name for name in experiments if name not in (*recipes, *alone)]
@@ -72,6 +71,20 @@ def page() -> str:
         )
         + "\n"
     )
+
+
+def in_readme(text: str) -> str:
+    """README.md with the figures of the recipes put between its two marks."""
+    stated, _, found = read()
+    return between(text, MARK, _figures([BASE, *stated["recipes"]], found))
+
+
+def read() -> tuple[dict[str, Any], dict[str, Experiment], dict[str, Results]]:
+    """What recipes.yaml states, its experiments, and the results of the data sets that any of them ran on."""
+    stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
+    experiments = ablations.load_recipes()
+    found = verdicts.read_results(ablations.RESULTS)
+    return stated, experiments, {name: found[name] for name in DATA if set(found.get(name, {})) & set(experiments)}
 
 
 def ranked(stated: dict[str, Any], found: dict[str, Results]) -> list[tuple[str, float, list[float]]]:
@@ -146,3 +159,4 @@ def _trust(found: dict[str, Results]) -> str:
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     files.write_text(PAGE, page())
+    files.write_text(README, in_readme(README.read_text(encoding="utf-8")))

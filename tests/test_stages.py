@@ -13,7 +13,19 @@ import yaml
 from PIL import Image
 
 from stages import (
-    aggregate, check, diagnose, evaluate, extract, fetch, infer, memory, motion, predict, resize, submission, train,
+    aggregate,
+    check,
+    diagnose,
+    evaluate,
+    extract,
+    fetch,
+    infer,
+    memory,
+    motion,
+    predict,
+    resize,
+    submission,
+    train,
     validation,
 )  # fmt: skip
 from tests.synthetic import write_dataset

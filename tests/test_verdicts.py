@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import ablations, failure_analysis, oracle, verdicts
+from experiments import ablations, failure_analysis, oracle, past_the_ceiling, verdicts
 from experiments.verdicts import FIGURE, HOLDS, OPEN, REFUTED, SHOWN, UNTESTED
 from vad import metrics
 
@@ -160,3 +160,17 @@ def test_the_failure_analysis_is_what_the_results_say() -> None:
     readme = failure_analysis.README.read_text(encoding="utf-8")
     assert failure_analysis.in_readme(readme) == readme, "run `python -m experiments.failure_analysis`"
     assert len(list(Path(ablations.RESULTS).glob("*/base.json"))) >= 2
+
+
+def test_the_page_past_the_ceiling_is_what_the_results_say() -> None:
+    remedy = "run `python -m experiments.past_the_ceiling`"
+    assert past_the_ceiling.page() == past_the_ceiling.PAGE.read_text(encoding="utf-8"), remedy
+    readme = past_the_ceiling.README.read_text(encoding="utf-8")
+    assert past_the_ceiling.in_readme(readme) == readme, remedy
+
+
+def test_the_best_recipe_is_the_candidate_that_validation_puts_first() -> None:
+    stated, experiments, found = past_the_ceiling.read()
+    assert set(stated["candidates"]) <= set(experiments)
+    ranked = past_the_ceiling.ranked(stated, found)
+    assert ranked[0][0] == "best", f"{ranked[0][0]} is better on validation: make it `best`"
