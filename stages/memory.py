@@ -1,0 +1,61 @@
+"""Memory: small frames -> how far each patch is, to a network, from the nearest of normal frames."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import PARAMS, run
+from vad import clips, params, pooling, repair, tables
+from vad.progress import progress
+
+SCORED = ("holdout", "validation", "test")
+SAMPLED = 400
+"""Training frames, at most, whose patches may be remembered."""
+
+
+def main(weights: Path, resized: Path, diagnosis: Path, components: Path) -> None:
+    settings = params.load(PARAMS)
+    keys = [clips.keys(split, [clip]) for split in SCORED for clip in clips.open_resized(resized, split)]
+    table = pd.concat(keys, ignore_index=True)
+    if settings.memory.enabled:
+        table = pd.concat([table, score(weights, resized, diagnosis, settings)], axis=1)
+    tables.write_components(components, table)
+
+
+def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params) -> pd.DataFrame:
+    """memory_mean, _max, _top and _local of every frame of SCORED, in order."""
+    import torch
+
+    from vad import autoencoder, memory, runtime
+
+    fabric = runtime.fabric()
+    chosen = settings.memory
+    network = autoencoder.load(weights) if chosen.features == "autoencoder" else memory.Pretrained(chosen.weights)
+    fabric.to_device(network.eval().requires_grad_(False))
+    remembered = memory.Memory(network, chosen.layers, chosen.neighbours, torch.device(fabric.device))
+    remembered.learn(sampled(clips.open_resized(resized, "train")), chosen.patches, settings.seed)
+    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    cells = {split: list[np.ndarray]() for split in SCORED}
+    for split in SCORED:
+        for clip in progress(clips.open_resized(resized, split), f"remembering {split}"):
+            found = repair.found_in(diagnosed, split, clip)
+            righted = repair.repaired(clip, found, unflip=settings.repair.unflip)
+            cells[split] += [pooling.to_cells(distances, 1) for distances in remembered.maps(righted)]
+    # Held-out frames, not those of training: patches of these are in the memory, at no distance at all.
+    places = pooling.Places([pooling.blocks(frame) for frame in cells["holdout"]])
+    pooled = [places.pool(frame) for split in SCORED for frame in cells[split]]
+    return pd.DataFrame(pooled).add_prefix("memory_")
+
+
+def sampled(training: list[clips.MappedClip]) -> Iterator[np.ndarray]:
+    """At most SAMPLED training frames, spread evenly over all of them."""
+    frames = [(clip, int(number)) for clip in training for number in clip.numbers]
+    for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int)):
+        clip, number = frames[place]
+        yield clip.frame(number)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,154 @@
+"""A memory of what patches of normal frames look like to a network; what is far from all of it is strange.
+
+K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded whatever
+their size: of each training frame at most PER_FRAME patches, drawn at random, come to the choice of those that are
+remembered.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vad import VadError, encoders
+from vad.autoencoder import to_images
+from vad.clips import Clip
+
+PER_FRAME = 64
+PROJECTED = 64
+"""Dimensions in which patches are compared while they are chosen: random projections about keep distances."""
+BATCH = 32
+_IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
+
+
+class Network(Protocol):
+    """What gives features: an encoder or an autoencoder."""
+
+    def features(self, images: Tensor) -> dict[str, Tensor]: ...
+
+
+class Pretrained(torch.nn.Module):
+    """torchvision's resnet18 with ImageNet's weights, on images in [0, 1]."""
+
+    def __init__(self, weights: Path | None) -> None:
+        """`weights`: a file of its state dict; None takes torchvision's own.
+
+        Raises VadError for a file that is missing or holds something else, and where nothing can be downloaded.
+        """
+        super().__init__()
+        try:
+            self.encoder = encoders.make("resnet18", pretrained=weights is None)
+        except VadError as error:
+            reason = str(error).replace("train.pretrained", "memory.features = resnet18")
+            raise VadError(f"{reason}, or name a file in memory.weights") from None
+        if weights is not None:
+            self.encoder.load_state_dict(read_resnet18(weights))
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        mean, deviation = _IMAGENET.to(images.device)
+        return self.encoder.features((images - mean) / deviation)
+
+
+def read_resnet18(path: Path) -> dict[str, Tensor]:
+    """A .pth file of torchvision's resnet18, read without running code from it -> the state dict of our encoder.
+
+    Raises VadError when it is missing, damaged or of another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Ours is the list of its modules, without the head.
+        names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+        renamed = {}
+        for name, value in state.items():
+            module, _, rest = name.partition(".")
+            if module in names:
+                renamed[f"{names.index(module)}.{rest}"] = value
+        encoders.make("resnet18").load_state_dict(renamed)
+    except FileNotFoundError:
+        raise VadError(f"{path}: no such file; correct memory.weights") from None
+    except Exception as error:  # torch raises many kinds for a file that is not its own
+        reason = " ".join(str(error).split())[:150]
+        raise VadError(f"{path}: not torchvision's resnet18 ({reason}); correct memory.weights") from None
+    return renamed
+
+
+@torch.inference_mode()
+def patches(network: Network, frames: Tensor, layers: Sequence[str]) -> list[Tensor]:
+    """Features (N, C, h, w) of each layer for frames (N, H, W, 3) uint8, on the grid of the finest layer.
+
+    Each patch has seen its neighbours: means over 3 x 3, as in the paper.
+    """
+    found = network.features(to_images(frames))
+    seen = [F.avg_pool2d(found[name].float(), 3, stride=1, padding=1) for name in layers]
+    grid = max((tuple(maps.shape[2:]) for maps in seen), key=lambda shape: shape[0])
+    return [F.interpolate(maps, grid, mode="bilinear", align_corners=False) for maps in seen]
+
+
+@torch.inference_mode()
+def coreset(candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices (count,) of patches (P, C) that leave no other patch far from all of them: greedy k-center.
+
+    Each is the one farthest from those before it; the first is drawn. O. Sener, S. Savarese, Active learning for
+    convolutional neural networks: a core-set approach, ICLR 2018.
+    """
+    projection = torch.randn(candidates.shape[1], min(PROJECTED, candidates.shape[1]), generator=generator)
+    small = candidates @ (projection / projection.shape[1] ** 0.5).to(candidates)
+    chosen = [int(torch.randint(len(small), (1,), generator=generator))]
+    nearest = (small - small[chosen[0]]).square().sum(1)
+    for _ in range(min(count, len(small)) - 1):
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (small - small[chosen[-1]]).square().sum(1))
+    return torch.tensor(chosen)
+
+
+class Memory:
+    """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them."""
+
+    def __init__(self, network: Network, layers: Sequence[str], neighbours: int, device: torch.device) -> None:
+        self.network, self.layers, self.neighbours, self.device = network, tuple(layers), neighbours, device
+        self.scales: list[Tensor] = []
+        self.patches = torch.empty(0)
+
+    def learn(self, frames: Iterable[np.ndarray], count: int, seed: int) -> None:
+        """Remember `count` patches of training frames (H, W, 3) uint8, the same ones for the same seed."""
+        generator = torch.Generator().manual_seed(seed)
+        rows: list[Tensor] = []
+        for batch in batches(frames, self.device):
+            maps = patches(self.network, batch, self.layers)
+            if not self.scales:
+                self.scales = [layer.std().clamp_min(1e-6) for layer in maps]
+            found = self._flat(maps).cpu()
+            kept = torch.randperm(len(found), generator=generator)[: PER_FRAME * len(batch)]
+            rows.append(found[kept])
+        if not rows:
+            raise VadError("data/resized/train: no frames to remember")
+        candidates = torch.cat(rows)
+        self.patches = candidates[coreset(candidates, count, generator)].to(self.device)
+
+    def maps(self, clip: Clip) -> Iterator[np.ndarray]:
+        """For each frame of a clip, in order, the distance of every patch to the nearest remembered (h, w)."""
+        for batch in batches(clip, self.device):
+            found = patches(self.network, batch, self.layers)
+            distances = torch.cdist(self._flat(found), self.patches)
+            nearest = distances.topk(min(self.neighbours, len(self.patches)), largest=False).values.mean(1)
+            yield from nearest.view(len(batch), *found[0].shape[2:]).cpu().numpy()
+
+    def _flat(self, maps: list[Tensor]) -> Tensor:
+        scaled = [layer / scale for layer, scale in zip(maps, self.scales, strict=True)]
+        return torch.cat(scaled, 1).permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def batches(frames: Iterable[np.ndarray], device: torch.device, size: int = BATCH) -> Iterator[Tensor]:
+    """Frames (H, W, 3) uint8 -> batches (N, H, W, 3)."""
+    held: list[Any] = []
+    for frame in frames:
+        held.append(np.ascontiguousarray(frame))
+        if len(held) == size:
+            yield torch.from_numpy(np.stack(held)).to(device)
+            held = []
+    if held:
+        yield torch.from_numpy(np.stack(held)).to(device)
