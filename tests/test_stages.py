@@ -226,18 +226,25 @@ def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) ->
 
 
 def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(project: Path, tmp_path: Path) -> None:
-    """The validation clips hold corrupted frames; turned upright, a frame's change no longer shows them."""
-    settings(**TINY, repair={"unflip": True, "denoise": "temporal_median"}, motion={"components": ["difference"]})
-    motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path / "motion.npz")
-    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path / "resized")
+    # These clips have a background each, on which orientation can't be found: what is true stands in for it.
+    truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped", "static"])
+    keys = tables.read_csv(DIAGNOSIS, tables.KEYS)[tables.KEYS]
+    known = keys.merge(truth.assign(split="validation")[repair.COLUMNS], on=tables.KEYS, how="left").fillna(0)
+    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "static": int}))
+    for name, undo in {"as_they_are": {}, "repaired": {"unflip": True, "denoise": "temporal_median"}}.items():
+        settings(**TINY, repair=undo, motion={"components": ["difference"]})
+        inputs = Path("data/frames"), Path("data/validation"), tmp_path / "diagnosis.csv"
+        motion.main(*inputs, tmp_path / f"{name}.npz")
+        resize.main(*inputs, tmp_path / name)
     settings(**TINY)
-    before, after = (tables.read_components(p / "motion.npz") for p in (COMPONENTS, tmp_path))
-    found = before[tables.KEYS].merge(tables.read_csv(DIAGNOSIS, repair.COLUMNS), on=tables.KEYS)
-    changed = (found["flipped"] == 1) | (found["static"] == 1)
-    assert changed.any() and after["difference_mean"][changed].mean() < 0.5 * before["difference_mean"][changed].mean()
+    before, after = (tables.read_components(tmp_path / f"{name}.npz") for name in ("as_they_are", "repaired"))
+    found = before[tables.KEYS].merge(known, on=tables.KEYS)
+    changed = ((found["flipped"] == 1) | (found["static"] == 1)).to_numpy()
+    assert changed.any()
+    assert after["difference_mean"][changed].mean() < 0.3 * before["difference_mean"][changed].mean()
     static = {tuple(row) for row in found.loc[found["static"] == 1, tables.KEYS].itertuples(index=False, name=None)}
     for split in ("train", "holdout", "validation", "test"):
-        resized = (clips.open_resized(folder, split) for folder in (Path("data/resized"), tmp_path / "resized"))
+        resized = (clips.open_resized(tmp_path / name, split) for name in ("as_they_are", "repaired"))
         for raw, clean in zip(*resized, strict=True):
             for number in raw.numbers.tolist():
                 same = (raw.frame(number) == clean.frame(number)).all()
