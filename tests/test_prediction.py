@@ -89,9 +89,9 @@ def test_every_level_reaches_the_prediction_past_those_that_lie_deeper(cut: int)
 def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame() -> None:
     """Held out is another clip, over another background."""
     walks = [walk(19, seed=seed) for seed in range(3, 9)]
-    _, history = fit(walks, epochs=8, batch_size=4, learning_rate=1e-3)
+    _, history = fit(walks, epochs=10, batch_size=4, learning_rate=1e-3)
     copied = history["holdout"][0]
-    assert history["holdout"].min() < 0.8 * copied
+    assert history["holdout"].min() < 0.7 * copied
 
 
 def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.MonkeyPatch) -> None:

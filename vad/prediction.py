@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError, files
 from vad.clips import Clip
@@ -30,10 +31,10 @@ EPOCH_WINDOWS = 320
 """An epoch takes about that many of the training windows, evenly spaced: neighbours are nearly the same window."""
 CHECKED_WINDOWS = 64
 """Held-out windows, evenly spaced and always the same, on which the loss is measured after each epoch."""
+AVERAGING = 0.97
+"""What the running mean of the weights keeps of itself at each step."""
 PATIENCE = 8
 """Epochs without a lower held-out loss after which training ends."""
-COLUMNS = ["epoch", "train", "holdout", "steps"]
-"""Of the table that `fit` returns."""
 
 
 class Window(NamedTuple):
@@ -83,9 +84,8 @@ class Predictor(nn.Module):
         skipped.pop()
         for enlarge, level in zip(self.enlarge, self.up, strict=True):
             state = level(torch.cat([enlarge(state), skipped.pop()], 1))
-        # What is learnt is the change since the last frame: the scene, which is most of any frame, is right from the
-        # first step on, and the few minutes of training go into what moves. A network that gives the frame itself
-        # spends them on redrawing the scene, and its blur there would hide the small errors of what moves.
+        # The change since the last frame is learnt, not the frame: the scene is right from the first step on, and the
+        # few minutes of training go into what moves, whose errors no blur of a redrawn scene hides.
         predicted = past[:, -3:] + F.pixel_shuffle(self.head(state).float(), 2)
         return predicted if self.training else predicted.clamp(0, 1)
 
@@ -93,30 +93,33 @@ class Predictor(nn.Module):
 def fit(
     fabric: Fabric, model: Predictor, train: Sequence[Clip], holdout: Sequence[Clip], params: Predict
 ) -> pd.DataFrame:
-    """Train `model` in place with Adam and leave it with the weights of the epoch whose held-out loss is lowest.
+    """Train `model` in place with Adam; it is left with a running mean of its weights, as it was at the best epoch.
 
-    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, in eval mode after it; `steps` of
-    the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train` is nan, and it is
-    never the best. Ends early after PATIENCE epochs without a lower held-out loss. What it draws comes from torch's
-    global generator. Raises VadError when there is no window on either side or the loss is no longer finite.
+    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, after it, of the running mean in
+    eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train`
+    is nan, and it is never the best. Ends early after PATIENCE epochs without a lower held-out loss. What it draws
+    comes from torch's global generator. Raises VadError when there is no window on either side or a loss is not finite.
     """
     chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
     history: list[dict[str, float]] = []
-    best, best_weights = 0, dict[str, Tensor]()
+    steps, best, best_weights = 0, 0, dict[str, Tensor]()
     for epoch in range(params.epochs + 1):
-        losses = _epoch(fabric, network, optimizer, batches(train, _drawn(chosen), params), epoch) if epoch else []
-        row: dict[str, float] = {"epoch": epoch, "train": float(np.mean(losses)) if epoch else math.nan}
-        row["holdout"] = _finite(held_out_loss(fabric, network, batches(holdout, checked, params)), epoch, "held out")
-        row["steps"] = len(losses) + (history[-1]["steps"] if history else 0)
-        history.append(row)
-        if epoch <= 1 or row["holdout"] < history[best]["holdout"]:
-            best, best_weights = epoch, {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        drawn = batches(train, _drawn(chosen), params)
+        losses = _epoch(fabric, network, optimizer, mean, drawn, epoch) if epoch else []
+        held_out = _finite(held_out_loss(fabric, mean.module, batches(holdout, checked, params)), epoch, "held out")
+        row = {"epoch": epoch, "train": float(np.mean(losses)) if epoch else math.nan, "holdout": held_out}
+        steps += len(losses)
+        history.append(row | {"steps": steps})
+        if epoch <= 1 or held_out < history[best]["holdout"]:
+            best, best_weights = epoch, {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}
         elif epoch - best == PATIENCE:
             break
     model.load_state_dict(best_weights)
-    return pd.DataFrame(history, columns=COLUMNS).astype({"epoch": int, "steps": int})
+    return pd.DataFrame(history).astype({"epoch": int, "steps": int})
 
 
 def best_epoch(history: pd.DataFrame) -> int:
@@ -127,7 +130,7 @@ def best_epoch(history: pd.DataFrame) -> int:
 def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
     """Every frame that `history` frames with the numbers just before its own precede: never across a gap.
 
-    Raises VadError when there is none; `split` names the clips in its line.
+    Raises VadError, which names `split`, when there is none.
     """
     found = []
     for index, clip in enumerate(clips):
@@ -180,8 +183,7 @@ def sources(position: int, length: int, history: int) -> list[int]:
 def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
     """Intensity and gradient loss of (N, 3, H, W) in [0, 1], as a mean over the pixels.
 
-    The gradients' absolute values are compared, as in the paper. The intensity is L1, where the paper has L2: what is
-    scored is the absolute error.
+    Of gradients the paper compares the absolute values, too; of intensity L2, here L1, which is what is scored.
     """
     loss = F.l1_loss(predicted, frame)
     for axis in (2, 3):
@@ -190,15 +192,14 @@ def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
 
 
 def split(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch (N, T, H, W, 3) uint8 -> its last frames (N, 3, H, W), and those before them (N, 3 * (T - 1), H, W).
-
-    Both in [0, 1].
-    """
+    """A batch (N, T, H, W, 3) uint8 -> its last frames (N, 3, H, W) and those before, (N, 3 (T-1), H, W), in [0, 1]."""
     images = frames.permute(0, 1, 4, 2, 3).float().div(255)
     return images[:, -1], images[:, :-1].flatten(1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _epoch(fabric: Fabric, network: Any, optimizer: Any, drawn: Iterator[Tensor], epoch: int) -> list[float]:
+def _epoch(
+    fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], epoch: int
+) -> list[float]:
     """One pass over the windows drawn; returns the loss of each batch."""
     network.train()
     losses: list[float] = []
@@ -208,6 +209,7 @@ def _epoch(fabric: Fabric, network: Any, optimizer: Any, drawn: Iterator[Tensor]
         loss = loss_of(network(past), frame)
         fabric.backward(loss)
         optimizer.step()
+        mean.update_parameters(network.module)
         losses.append(_finite(loss.item(), epoch, f"step {len(losses) + 1}"))
     return losses
 
