@@ -1,0 +1,284 @@
+"""Prediction: a frame from those before it, of normal motion better than a copy, and the same every time."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+import yaml
+
+from stages import predict
+from tests.synthetic import walking_square
+from vad import VadError, clips, params, pooling, prediction, repair, runtime, tables
+
+TOP = Path(__file__).parents[1]
+HISTORY = 3
+SETTINGS = params.load(TOP / "params.yaml").predict.model_copy(
+    update={"history": HISTORY, "epochs": 2, "precision": "32-true"}
+)
+KEYS_OF = {"train": ("01", "02"), "holdout": ("03",), "validation": ("03-1",), "test": ("01", "02")}
+
+
+def clip(array: np.ndarray, numbers: list[int] | None = None, video: str = "01") -> clips.MappedClip:
+    chosen = np.array(numbers if numbers is not None else range(len(array)), np.int64)
+    return clips.MappedClip(video, chosen, Path(f"{video}.npy"), array)
+
+
+def walk(count: int = 24, seed: int = 1, speed: int = 2) -> clips.MappedClip:
+    return clip(walking_square(count, (32, 32), seed, speed))
+
+
+def fit(
+    train: Sequence[clips.Clip] | None = None, seed: int = 82, **changes: object
+) -> tuple[prediction.Predictor, pd.DataFrame]:
+    settings = SETTINGS.model_copy(update=changes)
+    runtime.seed(seed)
+    model = prediction.Predictor(settings.history)
+    fabric = runtime.fabric(settings.precision)
+    return model, prediction.fit(fabric, model, train or [walk()], [walk(12, seed=2)], settings)
+
+
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[prediction.Predictor, pd.DataFrame]:
+    return fit()
+
+
+def errors(model: prediction.Predictor, scored: clips.Clip) -> np.ndarray:
+    return np.stack(list(prediction.errors(runtime.fabric(), model, scored, SETTINGS)))
+
+
+@pytest.mark.parametrize(("history", "shape"), [(1, (16, 16)), (4, (32, 64))])
+def test_it_gives_a_frame_of_the_size_of_those_it_sees(history: int, shape: tuple[int, int]) -> None:
+    model = prediction.Predictor(history).eval()
+    with torch.no_grad():
+        predicted = prediction.predict(model, torch.rand(2, 3 * history, *shape))
+    assert predicted.shape == (2, 3, *shape) and predicted.min() >= 0 and predicted.max() <= 1
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_untrained_it_copies_the_last_frame_to_the_bit(precision: params.Precision) -> None:
+    network = runtime.fabric(precision).setup_module(prediction.Predictor(3))
+    past = torch.rand(1, 9, 16, 16)
+    for mode in (network.train(), network.eval()):
+        assert torch.equal(prediction.predict(mode, past.to(mode.device)), past[:, -3:].to(mode.device))
+
+
+@pytest.mark.parametrize("cut", range(len(prediction.WIDTHS) - 1))
+def test_every_level_reaches_the_prediction_past_those_that_lie_deeper(cut: int) -> None:
+    model = prediction.Predictor(1).eval()
+    torch.nn.init.normal_(model.head.weight)
+    for parameter in model.enlarge[cut].parameters():  # the way up from all that lies deeper
+        torch.nn.init.zeros_(parameter)
+    level = model.down[len(prediction.WIDTHS) - 2 - cut]
+    seen: list[torch.Tensor] = []
+    level.register_forward_hook(lambda *call: seen.append(call[-1]))
+    predicted = model(torch.rand(1, 3, 32, 32) * 0.1 + 0.45)
+    (gradient,) = torch.autograd.grad(predicted.sum(), seen)
+    assert gradient.abs().max() > 0
+
+
+def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame() -> None:
+    """Held out is another clip, over another background."""
+    walks = [walk(19, seed=seed) for seed in range(3, 9)]
+    _, history = fit(walks, epochs=10, batch_size=4, learning_rate=1e-3)
+    copied = history["holdout"][0]
+    assert history["holdout"].min() < 0.7 * copied
+
+
+def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.1, 0.9, 0.8, 0.5, 0.6, 0.7, 0.4])
+    weights = []
+
+    def given(fabric: object, network: torch.nn.Module, drawn: object) -> float:
+        weights.append([tensor.clone() for tensor in network.parameters()])
+        return next(losses)
+
+    monkeypatch.setattr(prediction, "held_out_loss", given)
+    monkeypatch.setattr(prediction, "PATIENCE", 2)
+    model, history = fit(epochs=6)
+    assert history["epoch"].tolist() == [0, 1, 2, 3, 4, 5] and history["steps"].tolist() == [0, 2, 4, 6, 8, 10]
+    assert prediction.best_epoch(history) == 3
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), weights[3], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), weights[5], strict=True))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(
+    trained: tuple[prediction.Predictor, pd.DataFrame],
+) -> None:
+    model, history = fit()
+    assert same(model, trained[0])
+    pd.testing.assert_frame_equal(history, trained[1])
+    assert not same(fit(seed=83)[0], trained[0])
+
+
+def test_bf16_trains() -> None:
+    _, history = fit(precision="bf16-mixed", epochs=1)
+    assert np.isfinite(history["holdout"]).all()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "loss_of", lambda a, b: (a - b).mean() * (float("nan") if a.requires_grad else 1))
+    with pytest.raises(VadError, match=r"predict: the loss became nan in epoch 1, step 1; lower predict.learning_rate"):
+        fit()
+
+
+def test_no_training_window_crosses_a_gap() -> None:
+    numbers = [3, 4, 5, 6, 7, 10, 11, 12, 14, 15, 16, 17]
+    array = np.zeros((12, 16, 16, 3), np.uint8)
+    array[:] = np.array(numbers, np.uint8)[:, None, None, None]
+    found = prediction.windows([clip(array[:2], numbers[:2]), clip(array, numbers)], HISTORY, "train")
+    assert found == [(1, 3), (1, 4), (1, 11)]
+    (batch,) = prediction.batches([clip(array), clip(array, numbers)], found, SETTINGS)
+    assert batch[..., 0, 0, 0].tolist() == [[3, 4, 5, 6], [4, 5, 6, 7], [14, 15, 16, 17]]
+
+
+def test_clips_without_enough_consecutive_frames_are_named() -> None:
+    with pytest.raises(VadError, match=r"predict.history = 3: no 4 consecutive frames in any clip of train; lower"):
+        fit([clip(walking_square(6, (32, 32)), [0, 1, 2, 4, 5, 6])])
+
+
+def test_an_epoch_takes_its_share_of_the_windows_from_a_random_one_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "EPOCH_WINDOWS", 5)
+    found = [prediction.Window(0, position) for position in range(18)]
+    epochs = [prediction._drawn(found) for _ in range(20)]
+    assert {len(epoch) for epoch in epochs} == {4, 5}
+    assert {window for epoch in epochs for window in epoch} == set(found)
+    assert all(set(np.diff(sorted(window.position for window in epoch))) == {4} for epoch in epochs)
+    assert any(epoch != sorted(epoch) for epoch in epochs)
+
+
+@pytest.mark.parametrize(
+    ("position", "length", "seen"),
+    [
+        (3, 20, [0, 1, 2]),
+        (19, 20, [16, 17, 18]),
+        (0, 20, [3, 2, 1]),
+        (2, 20, [5, 4, 3]),
+        (2, 4, [0, 0, 1]),
+        (0, 3, [2, 2, 1]),
+        (1, 3, [0, 0, 0]),
+        (0, 1, [0, 0, 0]),
+    ],
+)
+def test_what_a_frame_is_predicted_from(position: int, length: int, seen: list[int]) -> None:
+    assert prediction.sources(position, length, HISTORY) == seen
+
+
+def test_the_first_frames_are_predicted_backwards(trained: tuple[prediction.Predictor, pd.DataFrame]) -> None:
+    forwards = walk(8)
+    backwards = clip(forwards.array[::-1])
+    found, mirrored = errors(trained[0], forwards), errors(trained[0], backwards)
+    np.testing.assert_allclose(found[:HISTORY], mirrored[::-1][:HISTORY], atol=1e-6)
+    assert found.shape == (8, 32, 32) and found.dtype == np.float32
+
+
+def test_frames_are_scored_across_gaps_and_in_clips_of_any_length(
+    trained: tuple[prediction.Predictor, pd.DataFrame],
+) -> None:
+    array = walk(8).array
+    gappy = clip(array, [0, 1, 2, 3, 9, 10, 30, 31])
+    np.testing.assert_array_equal(errors(trained[0], gappy), errors(trained[0], clip(array)))
+    for length in (1, 2, HISTORY):
+        assert np.isfinite(errors(trained[0], clip(array[:length]))).all()
+
+
+def test_a_clip_turned_upright_scores_as_if_it_had_never_been_flipped(
+    trained: tuple[prediction.Predictor, pd.DataFrame],
+) -> None:
+    upright = walk(10)
+    flipped = clip(upright.array.copy())
+    flipped.array[[0, 4, 5]] = flipped.array[[0, 4, 5], ::-1]
+    found = repair.Found(flipped=frozenset({0, 4, 5}))
+    expected = errors(trained[0], upright)
+    np.testing.assert_array_equal(errors(trained[0], repair.repaired(flipped, found, unflip=True)), expected)
+    assert not np.allclose(errors(trained[0], repair.repaired(flipped, found)), expected)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with resized clips of every split, a diagnosis that finds every eighth frame flipped, and params.yaml"""
+    index = []
+    for split, videos in KEYS_OF.items():
+        for number, video in enumerate(videos):
+            array = walking_square(16, (32, 32), seed=number, speed=2)
+            if split == "test":
+                array[::8] = array[::8, ::-1]
+            (tmp_path / "resized" / split).mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / "resized" / split / f"{video}.npy", array)
+            index.append(clips.keys(split, [clip(array, list(range(3, 19)), video)]))
+    table = pd.concat(index, ignore_index=True)
+    tables.write_csv(tmp_path / "resized" / "index.csv", table)
+    flipped = (table["split"] == "test") & (table["frame"] % 8 == 3)
+    tables.write_csv(tmp_path / "diagnosis.csv", table.assign(flipped=flipped.astype(int), static=0))
+    monkeypatch.chdir(tmp_path)
+    configure(enabled=True)
+    return tmp_path
+
+
+def configure(**changes: object) -> None:
+    values = yaml.safe_load((TOP / "params.yaml").read_text())
+    values["predict"] |= {"history": HISTORY, "epochs": 2, "batch_size": 8} | changes
+    values["repair"]["unflip"] = True
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+
+
+def outputs(name: str) -> tuple[Path, Path, Path]:
+    return Path(name) / "predictor.safetensors", Path(name) / "prediction.npz", Path(name) / "predict.json"
+
+
+def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: Path) -> None:
+    for name in ("first", "second"):
+        predict.main(Path("resized"), Path("diagnosis.csv"), *outputs(name))
+    assert [path.read_bytes() for path in outputs("first")] == [path.read_bytes() for path in outputs("second")]
+    weights, components, metrics = outputs("first")
+    table = tables.read_components(components)
+    index = tables.read_csv(Path("resized/index.csv"), tables.KEYS)
+    scored = index[index["split"] != "train"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
+    assert table.columns[3:].tolist() == [f"prediction_{pool}" for pool in pooling.POOLS]
+    assert np.isfinite(table[table.columns[3:]].to_numpy()).all()
+    figures = json.loads(metrics.read_text())
+    assert figures["enabled"] and figures["epochs"] == 2 and figures["windows"] == 26 and figures["steps"] == 8
+    assert len(figures["loss"]["train"]) == 2 and figures["holdout"] == min(figures["loss"]["holdout"])
+
+    model = prediction.Predictor(HISTORY)
+    model.load_state_dict(safetensors.torch.load_file(weights))
+    assert figures["parameters"] == sum(tensor.numel() for tensor in model.parameters())
+    upright = clip(walking_square(16, (32, 32), seed=1, speed=2), list(range(3, 19)), "02")
+    held_out = clip(walking_square(16, (32, 32), seed=0, speed=2))
+    cells = [[pooling.to_cells(error, 1) for error in errors(model, of)] for of in (held_out, upright)]
+    places = pooling.Places([pooling.blocks(frame) for frame in cells[0]])
+    rows = table.query("split == 'test' and video == '02'")
+    for pool in pooling.POOLS:
+        expected = [places.pool(frame)[pool] for frame in cells[1]]
+        np.testing.assert_allclose(rows[f"prediction_{pool}"], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_disabled_it_writes_the_keys_alone_and_loads_no_torch(project: Path) -> None:
+    configure(enabled=False)
+    arguments = ["resized", "diagnosis.csv", *map(str, outputs("off"))]
+    code = (
+        "import sys; from pathlib import Path; from stages import predict; "
+        "predict.main(*map(Path, sys.argv[1:])); print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | {"PYTHONPATH": str(TOP)}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert set(run.stdout.split()).isdisjoint({"torch", "lightning_fabric", "safetensors", "sklearn", "cv2"})
+    weights, components, metrics = outputs("off")
+    assert weights.read_bytes() == b"" and json.loads(metrics.read_text()) == {"enabled": False}
+    table = tables.read_components(components)
+    assert table.columns.tolist() == tables.KEYS and len(table) == 4 * 16
