@@ -63,13 +63,16 @@ def errors(model: prediction.Predictor, scored: clips.Clip) -> np.ndarray:
 def test_it_gives_a_frame_of_the_size_of_those_it_sees(history: int, shape: tuple[int, int]) -> None:
     model = prediction.Predictor(history).eval()
     with torch.no_grad():
-        predicted = model(torch.rand(2, 3 * history, *shape))
+        predicted = prediction.predict(model, torch.rand(2, 3 * history, *shape))
     assert predicted.shape == (2, 3, *shape) and predicted.min() >= 0 and predicted.max() <= 1
 
 
-def test_untrained_it_copies_the_last_frame() -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_untrained_it_copies_the_last_frame_to_the_bit(precision: params.Precision) -> None:
+    network = runtime.fabric(precision).setup_module(prediction.Predictor(3))
     past = torch.rand(1, 9, 16, 16)
-    assert torch.equal(prediction.Predictor(3).eval()(past), past[:, -3:])
+    for mode in (network.train(), network.eval()):
+        assert torch.equal(prediction.predict(mode, past.to(mode.device)), past[:, -3:].to(mode.device))
 
 
 @pytest.mark.parametrize("cut", range(len(prediction.WIDTHS) - 1))

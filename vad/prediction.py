@@ -56,14 +56,14 @@ class Level(nn.Sequential):
 
 
 class Predictor(nn.Module):
-    """Frames (N, 3 * history, H, W) in [0, 1], the nearest last -> the next one, (N, 3, H, W); sides multiples of 16.
+    """Frames (N, 3 * history, H, W) in [0, 1], the nearest last -> the change to the next, (N, 3, H, W).
 
-    The prediction lies in [0, 1] in eval mode. In training it may leave that range: where it did, a clamp would let no
-    gradient through.
+    Sides are multiples of 16. The change is learnt, not the frame: the scene is right from the first step on, and the
+    few minutes of training go into what moves, whose errors no blur of a redrawn scene hides.
     """
 
     def __init__(self, history: int) -> None:
-        """Random weights from torch's global generator; untrained it copies the last frame."""
+        """Random weights from torch's global generator; untrained it predicts no change."""
         super().__init__()
         # The first and the last level are at half the frame's side, each pixel there standing for four: a full-size
         # level costs as much as all others together, and the errors are read in cells of several pixels anyway.
@@ -81,13 +81,16 @@ class Predictor(nn.Module):
         for number, level in enumerate(self.down):
             state = level(F.max_pool2d(state, 2) if number else state)
             skipped.append(state)
-        skipped.pop()
-        for enlarge, level in zip(self.enlarge, self.up, strict=True):
-            state = level(torch.cat([enlarge(state), skipped.pop()], 1))
-        # The change since the last frame is learnt, not the frame: the scene is right from the first step on, and the
-        # few minutes of training go into what moves, whose errors no blur of a redrawn scene hides.
-        predicted = past[:, -3:] + F.pixel_shuffle(self.head(state).float(), 2)
-        return predicted if self.training else predicted.clamp(0, 1)
+        for enlarge, level, beside in zip(self.enlarge, self.up, skipped[-2::-1], strict=True):
+            state = level(torch.cat([enlarge(state), beside], 1))
+        return F.pixel_shuffle(self.head(state), 2)
+
+
+def predict(network: nn.Module, past: Tensor) -> Tensor:
+    """The frame (N, 3, H, W) after `past`; in [0, 1] in eval mode. A clamp in training would stop the gradient."""
+    # Not inside the network: Fabric rounds what goes in to bfloat16, and a copied frame must be exact.
+    predicted = past[:, -3:] + network(past)
+    return predicted if network.training else predicted.clamp(0, 1)
 
 
 def fit(
@@ -185,10 +188,8 @@ def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
 
     Of gradients the paper compares the absolute values, too; of intensity L2, here L1, which is what is scored.
     """
-    loss = F.l1_loss(predicted, frame)
-    for axis in (2, 3):
-        loss = loss + F.l1_loss(predicted.diff(dim=axis).abs(), frame.diff(dim=axis).abs())
-    return loss
+    gradients = (F.l1_loss(predicted.diff(dim=axis).abs(), frame.diff(dim=axis).abs()) for axis in (2, 3))
+    return sum(gradients, F.l1_loss(predicted, frame))
 
 
 def split(frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,7 +207,7 @@ def _epoch(
     for batch in progress(drawn, f"epoch {epoch}"):
         frame, past = split(fabric.to_device(batch))
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(network(past), frame)
+        loss = loss_of(predict(network, past), frame)
         fabric.backward(loss)
         optimizer.step()
         mean.update_parameters(network.module)
@@ -227,7 +228,7 @@ def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> floa
     total, count = 0.0, 0
     for batch in drawn:
         frame, past = split(fabric.to_device(batch))
-        total += loss_of(network(past), frame).item() * len(batch)
+        total += loss_of(predict(network, past), frame).item() * len(batch)
         count += len(batch)
     return total / count
 
@@ -235,11 +236,10 @@ def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> floa
 @torch.inference_mode()
 def errors(fabric: Fabric, model: Predictor, clip: Clip, params: Predict) -> Iterator[np.ndarray]:
     """The error of each frame of a clip, in order: (H, W) float32 in [0, 1], mean over the colours of |error|."""
-    fabric.to_device(model)
-    model.eval()
+    fabric.to_device(model).eval()
     for batch in batches([clip], [Window(0, position) for position in range(len(clip))], params):
         frame, past = split(fabric.to_device(batch))
-        yield from (model(past) - frame).abs().mean(1).cpu().numpy()
+        yield from (predict(model, past) - frame).abs().mean(1).cpu().numpy()
 
 
 def save(model: Predictor, path: Path, origin: dict[str, Any]) -> None:
