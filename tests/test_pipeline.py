@@ -140,4 +140,4 @@ def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clon
 
 def test_stages_say_how_they_are_called(clone: Clone) -> None:
     printed = clone.run("python", "-m", "stages.resize", fails=True)
-    assert printed.strip() == "usage: python -m stages.resize FRAMES VALIDATION RESIZED"
+    assert printed.strip() == "usage: python -m stages.resize FRAMES VALIDATION DIAGNOSIS RESIZED"
