@@ -36,7 +36,7 @@ from experiments.damage import (
 from experiments.rehearsal import ROOT
 
 EXTRACT = "fetch", "extract"
-READY = "fetch", "extract", "validation"
+READY = "fetch", "extract", "validation", "diagnose"
 SUBMITTED = ROOT / "sample_submission.csv"
 TRAINED = ROOT / "training" / "01"
 

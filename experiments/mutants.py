@@ -1,4 +1,4 @@
-"""Files mutated at random, through fetch, extract and resize: each must end in a result or in one clear line.
+"""Files mutated at random, through fetch, extract, diagnose and resize: each must end in a result or in one clear line.
 
     python -m experiments.mutants --count 300 --seed 1
 
@@ -20,7 +20,7 @@ from experiments import damage, rehearsal
 from experiments.rehearsal import ROOT, frames
 from vad.progress import parallel, progress
 
-STAGES = "fetch", "extract", "resize"
+STAGES = "fetch", "extract", "diagnose", "resize"
 IMAGES = "jpg", "png", "bmp", "tif", "webp"
 VIDEOS = {"avi": "MJPG", "mp4": "mp4v"}
 

@@ -21,7 +21,7 @@ from PIL import Image
 from stages import run
 
 TOP = Path(__file__).parents[1]
-STAGES = ("check", "fetch", "extract", "validation", "resize", "evaluate", "submission")
+STAGES = ("check", "fetch", "extract", "validation", "diagnose", "resize", "evaluate", "submission")
 ROOT = Path("data/external")
 SMALL_DISK = 20_000
 # A server that has imported the stages forks for each run: hundreds of runs in the time of some imports.
