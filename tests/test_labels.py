@@ -194,7 +194,7 @@ def test_fetch_moves_labels_unread(tmp_path: Path) -> None:
     mask = tmp_path / ROOT / "ground_truth_demo" / "testing_label_mask" / "1_label.mat"
     mask.parent.mkdir(parents=True)
     mask.write_bytes(nonsense)
-    stages = ("fetch", "extract", "validation", "resize")
+    stages = ("fetch", "extract", "validation", "diagnose", "resize")
     assert rehearsal.rehearse(tmp_path, stages).printed == ""
     for name in ("labels.csv", "masks/1_label.mat"):
         assert (tmp_path / "data/labels" / name).read_bytes() == nonsense
