@@ -169,8 +169,23 @@ def test_the_page_past_the_ceiling_is_what_the_results_say() -> None:
     assert past_the_ceiling.in_readme(readme) == readme, remedy
 
 
-def test_the_best_recipe_is_the_candidate_that_validation_puts_first() -> None:
+def test_the_best_recipe_is_the_candidate_that_validation_chooses() -> None:
     stated, experiments, found = past_the_ceiling.read()
     assert set(stated["candidates"]) <= set(experiments)
-    ranked = past_the_ceiling.ranked(stated, found)
-    assert ranked[0][0] == "best", f"{ranked[0][0]} is better on validation: make it `best`"
+    chosen = past_the_ceiling.chosen(stated, experiments, found)
+    assert chosen == "best", f"validation chooses {chosen}: make it `best`"
+
+
+def test_within_the_tie_the_candidate_that_trains_less_is_chosen() -> None:
+    weights = {"plain": {"flow_max": 1}, "network": {"flow_max": 1, "memory_max": 1}, "worse": {"background_max": 1}}
+    weights["both"] = {"pixel_l1": 1, "prediction_max": 1}
+    experiments = {
+        name: ablations.Experiment(name, 0, {"aggregate.weights": chosen}) for name, chosen in weights.items()
+    }
+    assert [past_the_ceiling.networks(experiments[name]) for name in weights] == [0, 1, 0, 2]
+    scores = {"plain": 0.79, "network": 0.80, "worse": 0.785, "both": 0.81}
+    found = {"data": {name: {"figures": {"validation": {FIGURE: ap}}} for name, ap in scores.items()}}
+    stated = {"candidates": list(scores), "chosen_on": ["data"], "tie": 0.02}
+    assert past_the_ceiling.chosen(stated, experiments, found) == "plain"
+    assert past_the_ceiling.chosen(stated | {"tie": 0.015}, experiments, found) == "network"
+    assert past_the_ceiling.chosen(stated | {"tie": 0.0}, experiments, found) == "both"
