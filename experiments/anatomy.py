@@ -115,7 +115,7 @@ def _stack(axis: Axes, clip: pd.DataFrame) -> None:
     axis.stackplot(frames, *(clip[name].clip(lower=0) for name in names), labels=names, colors=colours)
     axis.fill_between(
         frames, 0, 1, where=clip["label"] == 1, step="mid", color=figures.ANOMALOUS, alpha=0.25, linewidth=0,
-        transform=axis.get_xaxis_transform(), label="anomalous",
+        transform=axis.get_xaxis_transform(), label="anomalous", zorder=0,
     )  # fmt: skip
     axis.set_yscale("symlog", linthresh=10)
     axis.tick_params(labelsize=7)
