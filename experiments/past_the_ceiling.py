@@ -24,6 +24,8 @@ README = Path(__file__).parents[1] / "README.md"
 MARK = "<!-- made by experiments/past_the_ceiling.py -->"
 PAGE = Path(__file__).with_name("past_the_ceiling.md")
 DATA = ("sample", "ped2-replica", "avenue-replica", "ped2", "avenue")
+DRAWS = ("ped2-replica-2", "ped2-replica-3", "avenue-replica-2", "avenue-replica-3")
+"""The replicas again, corrupted by other draws."""
 PARTS = ("validation", "benchmark")
 HEAD = """\
 Made by `python -m experiments.past_the_ceiling` from `experiments/results/` and `experiments/recipes.yaml`; not to be
@@ -58,6 +60,7 @@ def page() -> str:
                 "## The recipes",
                 "\n".join(f"- `{name}`: {entry['says']}" for name, entry in stated["recipes"].items()),
                 _figures(recipes, found),
+                *_draws(recipes),
                 "## Each component alone, on repaired frames",
                 _figures(alone, found),
                 "## Step by step",
@@ -98,6 +101,13 @@ def ranked(stated: dict[str, Any], found: dict[str, Results]) -> list[tuple[str,
             values = [result["figures"]["validation"][FIGURE] for result in results if result]
             rows.append((name, sum(values) / len(values), values))
     return sorted(rows, key=lambda row: -row[1])
+
+
+def _draws(recipes: list[str]) -> list[str]:
+    """The recipes on replicas of other draws, where they ran."""
+    results = verdicts.read_results(ablations.RESULTS)
+    found = {name: results[name] for name in DRAWS if name in results}
+    return ["The same clips, corrupted by other draws:", _figures(recipes, found)] if found else []
 
 
 def networks(experiment: Experiment) -> int:
