@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from stages import PARAMS
-from vad import VadError, clips, figures, files, motion, params, pooling, ranking, repair, tables
+from vad import VadError, clips, figures, files, motion, params, ranking, repair, tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -52,7 +52,7 @@ def draw_maps(path: Path, frames: Sequence[str]) -> None:
         clip = repair.repaired(stored, found, unflip=undo.unflip, denoise=undo.denoise != "none")
         maps = normality.maps(pair(clip, int(number), normality.size))
         # As `local` pools them: blocks, in units of what is usual at that place.
-        strange = {name: pooling.blocks(cells) / normality.places[name].scale for name, cells in maps.items()}
+        strange = {name: normality.places[name].strangeness(cells) for name, cells in maps.items()}
         looked.append((f"clip {video}, frame {number}", clip.frame(int(number)), strange))
     figure, axes = plt.subplots(
         len(frames), 1 + len(params.MOTION), figsize=(11.5, 1.75 * len(frames) + 0.3), squeeze=False

@@ -29,7 +29,7 @@ NEEDED = [
     report_data.SCORES,
     report_data.LABELLED,
     report_data.DIAGNOSIS,
-    RESIZED / "index.csv",
+    RESIZED / "test" / clips.INDEX,
     WEIGHTS,
     SHARES,
     *(report_provenance.METRICS / f"{name}.json" for name in ("evaluation", "data", "diagnosis", "train")),

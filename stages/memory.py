@@ -25,7 +25,7 @@ def main(weights: Path, resized: Path, diagnosis: Path, components: Path) -> Non
 
 
 def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params) -> pd.DataFrame:
-    """memory_mean, _max, _top and _local of every frame of SCORED, in order."""
+    """memory_POOL for every one of pooling.POOLS, of every frame of SCORED, in order."""
     import torch
 
     from vad import autoencoder, memory, runtime
@@ -44,7 +44,7 @@ def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params
             righted = repair.repaired(clip, found, unflip=settings.repair.unflip)
             cells[split] += [pooling.to_cells(distances, 1) for distances in remembered.maps(righted)]
     # Held-out frames, not those of training: patches of these are in the memory, at no distance at all.
-    places = pooling.Places([pooling.blocks(frame) for frame in cells["holdout"]])
+    places = pooling.Places(cells["holdout"])
     pooled = [places.pool(frame) for split in SCORED for frame in cells[split]]
     return pd.DataFrame(pooled).add_prefix("memory_")
 

@@ -18,8 +18,9 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     denoise = settings.repair.denoise != "none"
     folders = {"train": frames / "train", "holdout": frames / "holdout", "validation": validation / "clips"}
-    index, compressed = [], []
+    compressed = []
     for split, folder in (folders | {"test": frames / "test"}).items():
+        index = [pd.DataFrame(columns=tables.KEYS)]
         for path in progress(sorted(folder.glob("*.zip")), f"resizing {split}"):
             with clips.open_zip(path) as clip:
                 keys = clips.keys(split, [clip])
@@ -31,7 +32,8 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
                 store(resized / split / f"{clip.video}.npy", clean, quality, settings.resize)
             index.append(keys)
             compressed.append(keys[[quality[number] is not None for number in keys["frame"]]])
-    tables.write_csv(resized / "index.csv", pd.concat(index))
+        # One a split: what the test clips are does not touch what training depends on.
+        tables.write_csv(resized / split / clips.INDEX, pd.concat(index))
     tables.write_csv(resized / "compressed.csv", pd.concat(compressed))
 
 

@@ -25,6 +25,7 @@ STAGES = [
     "train",
     "infer",
     "motion",
+    "predictor",
     "predict",
     "memory",
     "aggregate",

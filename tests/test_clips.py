@@ -71,7 +71,7 @@ def test_resized_clips_are_mapped_read_only_and_keyed_by_number(tmp_path: Path) 
     frames = walking_square(3)
     np.save(tmp_path / "test" / "01.npy", frames)
     index = "split,video,frame\n" + "".join(f"test,01,{number}\n" for number in (5, 8, 9))
-    (tmp_path / "index.csv").write_text(index)
+    (tmp_path / "test" / "index.csv").write_text(index)
     (clip,) = clips.open_resized(tmp_path, "test")
     assert clip.video == "01" and (clip.frame(8) == frames[1]).all()
     assert not clip.array.flags.writeable

@@ -73,6 +73,30 @@ def test_memory_is_bounded_by_frames_not_by_their_patches(network: Autoencoder) 
     assert len(learned(network, count=10**6).patches) == 40 * memory.PER_FRAME < 40 * 16 * 16
 
 
+def test_a_frame_of_one_colour_looks_the_same_at_its_edge_as_within() -> None:
+    class Colours:
+        def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"layer1": images, "layer2": images[..., ::2, ::2]}
+
+    frames = torch.full((1, 16, 16, 3), 200, dtype=torch.uint8)
+    for maps in memory.patches(Colours(), frames, LAYERS):
+        torch.testing.assert_close(maps, torch.full_like(maps, 200 / 255))
+
+
+def test_each_layer_is_in_units_of_its_deviation_over_all_frames() -> None:
+    class Brightness:
+        def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"layer1": images[:, :1], "layer2": 1000 * images[:, :1]}
+
+    # The first batch is black: a scale from it alone would be next to nothing.
+    frames = np.zeros((3 * memory.BATCH, 8, 8, 3), np.uint8)
+    frames[memory.BATCH :] = np.random.default_rng(0).integers(0, 256, (2 * memory.BATCH, 8, 8, 3), np.uint8)
+    remembered = Memory(Brightness(), LAYERS, 1, torch.device("cpu"))
+    remembered.learn(frames, 500, 0)
+    one, two = remembered.patches.std(0)
+    assert one == pytest.approx(float(two), rel=0.01) and 0.5 < one < 3
+
+
 def test_no_frames_are_an_error_in_one_line(network: Autoencoder) -> None:
     with pytest.raises(VadError, match="no frames to remember"):
         Memory(network, LAYERS, 1, torch.device("cpu")).learn([], 10, 0)

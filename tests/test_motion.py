@@ -106,7 +106,7 @@ def test_only_what_is_asked_for_is_computed_and_one_frame_is_no_training() -> No
 def test_pools_tell_a_spot_from_a_haze_and_a_strange_place_from_a_busy_one() -> None:
     busy = np.full((6, 8), 0.1, np.float32)
     busy[4] = 2.0
-    places = pooling.Places([pooling.blocks(busy)] * 10)
+    places = pooling.Places([busy] * 10)
     haze, spot, there = (np.full((6, 8), 0.2, np.float32) for _ in range(3))
     spot[1, 6] = 3.0
     there[4, 2] = 3.0
@@ -122,3 +122,34 @@ def test_cells_are_means_and_a_map_smaller_than_a_cell_is_one() -> None:
     assert pooling.to_cells(error, 20).shape == (1, 1)
     silent = pooling.Places([np.zeros((2, 2), np.float32)])
     assert silent.pool(np.ones((2, 2), np.float32))["local"] == pytest.approx(1.0)
+
+
+def test_scales_find_what_is_smaller_or_larger_than_a_block() -> None:
+    random = np.random.default_rng(3)
+    usual = [random.gamma(2, 1, (24, 32)).astype(np.float32) for _ in range(60)]
+    places = pooling.Places(usual)
+    one = usual[0].copy()
+    one[12, 16] = 60
+    crowd = usual[0] + 0
+    crowd[6:18, 8:24] += 3
+    for strange in (one, crowd):
+        assert places.pool(strange)["scales"] > 1.1 * places.pool(strange)["local"]
+    assert all(places.pool(frame)["scales"] >= places.pool(frame)["local"] for frame in usual)
+
+
+def test_the_spectrum_tells_more_of_something_wherever_it_is() -> None:
+    random = np.random.default_rng(4)
+
+    def walkers(count: int) -> np.ndarray:
+        cells = random.uniform(0, 0.05, (24, 32)).astype(np.float32)
+        for row, column in zip(random.integers(0, 21, count), random.integers(0, 29, count), strict=True):
+            cells[row : row + 3, column : column + 3] += 1
+        return cells
+
+    places = pooling.Places([walkers(3) for _ in range(200)])
+    usual = [places.pool(walkers(3))["spectrum"] for _ in range(50)]
+    crowded = [places.pool(walkers(12))["spectrum"] for _ in range(50)]
+    assert np.median(crowded) > np.quantile(usual, 0.95)
+    (moved,) = {round(places.pool(np.roll(np.eye(24, 32, dtype=np.float32), by, 0))["spectrum"], 4) for by in (0, 5)}
+    assert pooling.Places([np.zeros((4, 4), np.float32)]).pool(np.zeros((4, 4), np.float32))["spectrum"] == 0
+    assert moved > 0

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import safetensors.torch
 import torch
 import yaml
 
-from stages import predict
+from stages import predict, predictor
 from tests.synthetic import walking_square
 from vad import VadError, clips, params, pooling, prediction, repair, runtime, tables
 
@@ -56,7 +55,7 @@ def trained() -> tuple[prediction.Predictor, pd.DataFrame]:
 
 
 def errors(model: prediction.Predictor, scored: clips.Clip) -> np.ndarray:
-    return np.stack(list(prediction.errors(runtime.fabric(), model, scored, SETTINGS)))
+    return np.stack(list(prediction.errors(runtime.fabric(), model, scored, SETTINGS.batch_size)))
 
 
 @pytest.mark.parametrize(("history", "shape"), [(1, (16, 16)), (4, (32, 64))])
@@ -114,6 +113,30 @@ def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.Mo
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), weights[5], strict=True))
 
 
+def test_the_learning_rate_falls_where_the_loss_no_longer_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+    losses = iter([9.0, 8.0, *[8.5] * 20])
+    monkeypatch.setattr(prediction, "held_out_loss", lambda *_: next(losses))
+    epoch = prediction._epoch
+
+    def watched(fabric: object, network: object, optimizer: torch.optim.Optimizer, *rest: object) -> list[float]:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return epoch(fabric, network, optimizer, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prediction, "_epoch", watched)
+    _, history = fit(epochs=50, learning_rate=1e-3)
+    assert len(history) - 1 == 1 + prediction.PATIENCE == len(rates)
+    steady = 2 + prediction.LOWERED_AFTER
+    assert rates[:steady] == [1e-3] * steady and rates[steady] == pytest.approx(1e-3 * prediction.LOWERED_TO)
+
+
+def test_a_file_that_holds_no_predictor_is_named(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"")
+    for name in ("weights", "absent"):
+        with pytest.raises(VadError, match=rf"{name}: not a predictor's weights .*run `dvc repro -f predictor`"):
+            prediction.load(tmp_path / name)
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_others(
     trained: tuple[prediction.Predictor, pd.DataFrame],
 ) -> None:
@@ -140,7 +163,7 @@ def test_no_training_window_crosses_a_gap() -> None:
     array[:] = np.array(numbers, np.uint8)[:, None, None, None]
     found = prediction.windows([clip(array[:2], numbers[:2]), clip(array, numbers)], HISTORY, "train")
     assert found == [(1, 3), (1, 4), (1, 11)]
-    (batch,) = prediction.batches([clip(array), clip(array, numbers)], found, SETTINGS)
+    (batch,) = prediction.batches([clip(array), clip(array, numbers)], found, HISTORY, SETTINGS.batch_size)
     assert batch[..., 0, 0, 0].tolist() == [[3, 4, 5, 6], [4, 5, 6, 7], [14, 15, 16, 17]]
 
 
@@ -219,7 +242,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             np.save(tmp_path / "resized" / split / f"{video}.npy", array)
             index.append(clips.keys(split, [clip(array, list(range(3, 19)), video)]))
     table = pd.concat(index, ignore_index=True)
-    tables.write_csv(tmp_path / "resized" / "index.csv", table)
+    for split in KEYS_OF:
+        tables.write_csv(tmp_path / "resized" / split / clips.INDEX, table[table["split"] == split])
     flipped = (table["split"] == "test") & (table["frame"] % 8 == 3)
     tables.write_csv(tmp_path / "diagnosis.csv", table.assign(flipped=flipped.astype(int), static=0))
     monkeypatch.chdir(tmp_path)
@@ -234,32 +258,36 @@ def configure(**changes: object) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(values))
 
 
+def run_stages(weights: Path, components: Path, metrics: Path) -> None:
+    predictor.main(Path("resized"), weights, metrics)
+    predict.main(weights, Path("resized"), Path("diagnosis.csv"), components)
+
+
 def outputs(name: str) -> tuple[Path, Path, Path]:
-    return Path(name) / "predictor.safetensors", Path(name) / "prediction.npz", Path(name) / "predict.json"
+    return Path(name) / "predictor.safetensors", Path(name) / "prediction.npz", Path(name) / "predictor.json"
 
 
 def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: Path) -> None:
     for name in ("first", "second"):
-        predict.main(Path("resized"), Path("diagnosis.csv"), *outputs(name))
+        run_stages(*outputs(name))
     assert [path.read_bytes() for path in outputs("first")] == [path.read_bytes() for path in outputs("second")]
     weights, components, metrics = outputs("first")
     table = tables.read_components(components)
-    index = tables.read_csv(Path("resized/index.csv"), tables.KEYS)
-    scored = index[index["split"] != "train"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
+    scored = pd.concat([tables.read_csv(Path("resized", split, clips.INDEX), tables.KEYS) for split in predict.SCORED])
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
     assert table.columns[3:].tolist() == [f"prediction_{pool}" for pool in pooling.POOLS]
     assert np.isfinite(table[table.columns[3:]].to_numpy()).all()
     figures = json.loads(metrics.read_text())
     assert figures["enabled"] and figures["epochs"] == 2 and figures["windows"] == 26 and figures["steps"] == 8
     assert len(figures["loss"]["train"]) == 2 and figures["holdout"] == min(figures["loss"]["holdout"])
 
-    model = prediction.Predictor(HISTORY)
-    model.load_state_dict(safetensors.torch.load_file(weights))
+    model = prediction.load(weights)
+    assert model.history == HISTORY
     assert figures["parameters"] == sum(tensor.numel() for tensor in model.parameters())
     upright = clip(walking_square(16, (32, 32), seed=1, speed=2), list(range(3, 19)), "02")
     held_out = clip(walking_square(16, (32, 32), seed=0, speed=2))
     cells = [[pooling.to_cells(error, 1) for error in errors(model, of)] for of in (held_out, upright)]
-    places = pooling.Places([pooling.blocks(frame) for frame in cells[0]])
+    places = pooling.Places(cells[0])
     rows = table.query("split == 'test' and video == '02'")
     for pool in pooling.POOLS:
         expected = [places.pool(frame)[pool] for frame in cells[1]]
@@ -268,17 +296,18 @@ def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: 
 
 def test_disabled_it_writes_the_keys_alone_and_loads_no_torch(project: Path) -> None:
     configure(enabled=False)
-    arguments = ["resized", "diagnosis.csv", *map(str, outputs("off"))]
+    weights, components, metrics = outputs("off")
     code = (
-        "import sys; from pathlib import Path; from stages import predict; "
-        "predict.main(*map(Path, sys.argv[1:])); print(*{name.split('.')[0] for name in sys.modules})"
+        "import sys; from pathlib import Path; from stages import predict, predictor; "
+        "weights, components, metrics = map(Path, sys.argv[1:]); predictor.main(Path('resized'), weights, metrics); "
+        "predict.main(weights, Path('resized'), Path('diagnosis.csv'), components); "
+        "print(*{name.split('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", code, *map(str, outputs("off"))],
         env=os.environ | {"PYTHONPATH": str(TOP)}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert set(run.stdout.split()).isdisjoint({"torch", "lightning_fabric", "safetensors", "sklearn", "cv2"})
-    weights, components, metrics = outputs("off")
     assert weights.read_bytes() == b"" and json.loads(metrics.read_text()) == {"enabled": False}
     table = tables.read_components(components)
     assert table.columns.tolist() == tables.KEYS and len(table) == 4 * 16

@@ -23,6 +23,7 @@ from stages import (
     memory,
     motion,
     predict,
+    predictor,
     resize,
     submission,
     train,
@@ -38,6 +39,7 @@ TINY = {
     "train": {"epochs": 2},
 }
 COMPONENTS, DIAGNOSIS = Path("data/components"), Path("data/diagnosis.csv")
+PREDICTOR = Path("models/predictor.safetensors")
 RECONSTRUCTION = COMPONENTS / "reconstruction.npz"
 TRAIN = Path("data/resized"), Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv")
 
@@ -71,10 +73,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     train.main(*TRAIN)
     infer.main(TRAIN[1], Path("data/resized"), RECONSTRUCTION)
     motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, COMPONENTS / "motion.npz")
-    predict.main(
-        Path("data/resized"), DIAGNOSIS, Path("models/predictor.safetensors"), COMPONENTS / "prediction.npz",
-        Path("metrics/predict.json"),
-    )  # fmt: skip
+    predictor.main(Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
+    predict.main(PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "prediction.npz")
     memory.main(TRAIN[1], Path("data/resized"), DIAGNOSIS, COMPONENTS / "memory.npz")
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
@@ -171,7 +171,7 @@ def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: 
             for number in before.numbers.tolist():
                 changed = (before.frame(number) != after.frame(number)).any()
                 assert changed == ((split, before.video, number) in rows)
-    assert Path("data/resized/index.csv").read_bytes() == (tmp_path / "index.csv").read_bytes()
+        assert Path("data/resized", split, clips.INDEX).read_bytes() == (tmp_path / split / clips.INDEX).read_bytes()
     assert tables.read_csv(Path("data/resized/compressed.csv"), tables.KEYS).empty
 
 
@@ -190,9 +190,10 @@ def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> No
 
 def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
     table = tables.read_components(RECONSTRUCTION)
-    index = tables.read_csv(Path("data/resized/index.csv"), tables.KEYS)
-    scored = index[index["split"] != "train"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
+    scored = pd.concat(
+        [tables.read_csv(Path("data/resized", split, clips.INDEX), tables.KEYS) for split in infer.SCORED]
+    )
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
     assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.RECONSTRUCTION]
     model = autoencoder.load(TRAIN[1])
     (clip,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "03")

@@ -29,6 +29,7 @@ LARGEST = 64_000_000
 Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
+INDEX = "index.csv"
 GUARD = 16
 """Frames left out between two parts of a clip, so that neighbours do not end up on both sides."""
 
@@ -182,10 +183,10 @@ def open_zips(folder: Path) -> list[ZippedClip]:
 
 
 def open_resized(folder: Path, split: str) -> list[MappedClip]:
-    """Every resized clip of a split, in the order of their names: `folder/index.csv` says which frames they hold."""
-    index = tables.read_csv(folder / "index.csv", tables.KEYS)
+    """Every resized clip of a split, in the order of their names: the INDEX there says which frames they hold."""
+    index = tables.read_csv(folder / split / INDEX, tables.KEYS)
     clips = []
-    for video, rows in index[index["split"] == split].groupby("video", sort=True):
+    for video, rows in index.groupby("video", sort=True):
         path = folder / split / f"{video}.npy"
         array = np.load(path, mmap_mode="r")
         if len(array) != len(rows):

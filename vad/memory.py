@@ -18,9 +18,12 @@ from vad.autoencoder import to_images
 from vad.clips import Clip
 
 PER_FRAME = 64
+"""Patches of a training frame, on average, from which those to remember are chosen."""
 PROJECTED = 64
 """Dimensions in which patches are compared while they are chosen: random projections about keep distances."""
 BATCH = 32
+CHUNK = 4096
+"""Patches that are compared with all that are remembered at once."""
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
 
 
@@ -79,10 +82,10 @@ def read_resnet18(path: Path) -> dict[str, Tensor]:
 def patches(network: Network, frames: Tensor, layers: Sequence[str]) -> list[Tensor]:
     """Features (N, C, h, w) of each layer for frames (N, H, W, 3) uint8, on the grid of the finest layer.
 
-    Each patch has seen its neighbours: means over 3 x 3, as in the paper.
+    Each patch has seen its neighbours: means over 3 x 3, as in the paper; at the frame's edge over those there are.
     """
     found = network.features(to_images(frames))
-    seen = [F.avg_pool2d(found[name].float(), 3, stride=1, padding=1) for name in layers]
+    seen = [F.avg_pool2d(found[name].float(), 3, stride=1, padding=1, count_include_pad=False) for name in layers]
     grid = max((tuple(maps.shape[2:]) for maps in seen), key=lambda shape: shape[0])
     return [F.interpolate(maps, grid, mode="bilinear", align_corners=False) for maps in seen]
 
@@ -115,30 +118,38 @@ class Memory:
     def learn(self, frames: Iterable[np.ndarray], count: int, seed: int) -> None:
         """Remember `count` patches of training frames (H, W, 3) uint8, the same ones for the same seed."""
         generator = torch.Generator().manual_seed(seed)
-        rows: list[Tensor] = []
+        rows: list[list[Tensor]] = []
         for batch in batches(frames, self.device):
-            maps = patches(self.network, batch, self.layers)
-            if not self.scales:
-                self.scales = [layer.std().clamp_min(1e-6) for layer in maps]
-            found = self._flat(maps).cpu()
-            kept = torch.randperm(len(found), generator=generator)[: PER_FRAME * len(batch)]
-            rows.append(found[kept])
+            found = [_flat(layer).cpu() for layer in patches(self.network, batch, self.layers)]
+            kept = torch.randperm(len(found[0]), generator=generator)[: PER_FRAME * len(batch)]
+            rows.append([layer[kept] for layer in found])
         if not rows:
             raise VadError("data/resized/train: no frames to remember")
-        candidates = torch.cat(rows)
+        layers = [torch.cat(parts) for parts in zip(*rows, strict=True)]
+        self.scales = [layer.std().clamp_min(1e-6) for layer in layers]
+        candidates = self._scaled(layers)
         self.patches = candidates[coreset(candidates, count, generator)].to(self.device)
 
     def maps(self, clip: Clip) -> Iterator[np.ndarray]:
         """For each frame of a clip, in order, the distance of every patch to the nearest remembered (h, w)."""
         for batch in batches(clip, self.device):
             found = patches(self.network, batch, self.layers)
-            distances = torch.cdist(self._flat(found), self.patches)
-            nearest = distances.topk(min(self.neighbours, len(self.patches)), largest=False).values.mean(1)
+            nearest = torch.cat(list(map(self._nearest, self._scaled(map(_flat, found)).split(CHUNK))))
             yield from nearest.view(len(batch), *found[0].shape[2:]).cpu().numpy()
 
-    def _flat(self, maps: list[Tensor]) -> Tensor:
-        scaled = [layer / scale for layer, scale in zip(maps, self.scales, strict=True)]
-        return torch.cat(scaled, 1).permute(0, 2, 3, 1).flatten(0, 2)
+    def _nearest(self, points: Tensor) -> Tensor:
+        """The mean distance of points (Q, C) to their nearest neighbours: (Q,)."""
+        distances = torch.cdist(points, self.patches)
+        return distances.topk(min(self.neighbours, len(self.patches)), largest=False).values.mean(1)
+
+    def _scaled(self, layers: Iterable[Tensor]) -> Tensor:
+        """Patches (P, C) of each layer, side by side in units of the layer's deviation."""
+        return torch.cat([layer / scale for layer, scale in zip(layers, self.scales, strict=True)], 1)
+
+
+def _flat(maps: Tensor) -> Tensor:
+    """Maps (N, C, h, w) -> patches (N h w, C)."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def batches(frames: Iterable[np.ndarray], device: torch.device, size: int = BATCH) -> Iterator[Tensor]:

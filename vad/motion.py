@@ -134,10 +134,7 @@ class Normality:
         sampled = list(self._sampled_cells(clips))
         if "direction" in components:
             self.directions = Directions((cells["flow"], cells["bins"]) for cells in sampled)
-        self.places = {
-            name: pooling.Places([pooling.blocks(self._map(name, cells)) for cells in sampled])
-            for name in self.components
-        }
+        self.places = {name: pooling.Places([self._map(name, cells) for cells in sampled]) for name in self.components}
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
         """The components of each frame of a clip, in order: `COMPONENT_POOL`."""

@@ -26,11 +26,17 @@ Motion = Literal["background", "difference", "flow", "direction"]
 MOTION: tuple[Motion, ...] = get_args(Motion)
 Pooled = Literal[
     "background_mean", "background_max", "background_top", "background_local",
+    "background_scales", "background_spectrum",
     "difference_mean", "difference_max", "difference_top", "difference_local",
+    "difference_scales", "difference_spectrum",
     "flow_mean", "flow_max", "flow_top", "flow_local",
+    "flow_scales", "flow_spectrum",
     "direction_mean", "direction_max", "direction_top", "direction_local",
+    "direction_scales", "direction_spectrum",
     "prediction_mean", "prediction_max", "prediction_top", "prediction_local",
+    "prediction_scales", "prediction_spectrum",
     "memory_mean", "memory_max", "memory_top", "memory_local",
+    "memory_scales", "memory_spectrum",
 ]  # fmt: skip
 """A map over the frame and how it is pooled to one number: vad/pooling.py."""
 POOLED: tuple[Pooled, ...] = get_args(Pooled)

@@ -11,10 +11,12 @@ import numpy as np
 
 BLOCK = 3
 """Cells along the side of a block."""
+SIDES = (1, BLOCK, 5, 9)
+"""Cells along the sides of the blocks that `scales` looks at: from a hand to a group of people."""
 TOP = 0.01
 """Share of the blocks that `top` averages, at least one."""
 QUANTILE = 0.99
-POOLS = ("mean", "max", "top", "local")
+POOLS = ("mean", "max", "top", "local", "scales", "spectrum")
 
 
 def to_cells(error: np.ndarray, side: int) -> np.ndarray:
@@ -24,32 +26,65 @@ def to_cells(error: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(error.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
 
 
-def blocks(cells: np.ndarray) -> np.ndarray:
-    """Means over blocks of BLOCK x BLOCK cells around every cell (h, w) -> (h, w)."""
-    return cv2.blur(cells, (BLOCK, BLOCK), borderType=cv2.BORDER_REPLICATE)
+def blocks(cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
+    """Means over blocks of `side` x `side` cells around every cell (h, w) -> (h, w)."""
+    return cv2.blur(cells, (side, side), borderType=cv2.BORDER_REPLICATE)
+
+
+class Spectrum:
+    """How strong each spatial frequency of a map is in normal training frames: where in the frame does not matter."""
+
+    def __init__(self, training: Sequence[np.ndarray]) -> None:
+        """`training` are the cells (h, w) of normal frames, all of one shape."""
+        amplitudes = np.stack([np.abs(np.fft.rfft2(cells)) for cells in training])
+        self.floor = float(np.median(amplitudes)) or float(amplitudes.mean()) or 1.0
+        logarithms = np.log(amplitudes + self.floor)
+        self.mean, deviation = logarithms.mean(0), logarithms.std(0)
+        # A frequency that hardly varied in a few frames may well vary in more of them.
+        self.deviation = np.maximum(deviation, float(np.median(deviation)) or 1.0)
+
+    def excess(self, cells: np.ndarray) -> float:
+        """By how many deviations the frequencies of cells (h, w) are stronger than usual: mean, weaker ones as 0."""
+        strength = np.log(np.abs(np.fft.rfft2(cells)) + self.floor)
+        return float(np.maximum((strength - self.mean) / self.deviation, 0).mean())
 
 
 class Places:
-    """How large the blocks of a map are at each place of normal training frames: a scale (h, w), above 0."""
+    """How large a map is at each place of normal training frames: for each of SIDES a scale (h, w), above 0."""
 
     def __init__(self, training: Sequence[np.ndarray]) -> None:
-        """`training` are the blocks (h, w) of normal frames, all of one shape.
+        """`training` are the cells (h, w) of normal frames, all of one shape.
 
-        The scale is the 99 % quantile at a place, the larger of its neighbours', plus the median over places: where
-        nothing ever moved, the first to come by counts for no more than twice what is usual elsewhere.
+        The scale is the 99 % quantile of the blocks at a place, the larger of its neighbours', plus the median over
+        places: where nothing ever moved, the first to come by counts for no more than twice what is usual elsewhere.
         """
-        quantile = np.quantile(np.stack(training), QUANTILE, axis=0).astype(np.float32)
-        widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
-        floor = float(np.median(quantile)) or float(quantile.mean()) or 1.0
-        self.scale = widened + floor
+        self.scales = {side: _scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
+        self.spectrum = Spectrum(training)
+
+    def strangeness(self, cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
+        """Blocks of cells (h, w) in units of what is usual at their place: (h, w)."""
+        return blocks(cells, side) / self.scales[side]
 
     def pool(self, cells: np.ndarray) -> dict[str, float]:
-        """Cells (h, w) of a frame -> POOLS: mean, largest block, mean of top blocks, largest block for its place."""
-        smoothed = blocks(cells)
-        ranked = np.sort(smoothed, axis=None)
+        """Cells (h, w) of a frame -> POOLS.
+
+        The mean; the largest block; the mean of the top blocks; the largest block for its place; the same over blocks
+        of all SIDES; the excess of spatial frequencies.
+        """
+        ranked = np.sort(blocks(cells), axis=None)
+        strangest = {side: float(self.strangeness(cells, side).max()) for side in SIDES}
         return {
             "mean": float(cells.mean()),
             "max": float(ranked[-1]),
             "top": float(ranked[-max(1, round(TOP * ranked.size)) :].mean()),
-            "local": float((smoothed / self.scale).max()),
+            "local": strangest[BLOCK],
+            "scales": max(strangest.values()),
+            "spectrum": self.spectrum.excess(cells),
         }
+
+
+def _scale(training: np.ndarray) -> np.ndarray:
+    quantile = np.quantile(training, QUANTILE, axis=0).astype(np.float32)
+    widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
+    floor = float(np.median(quantile)) or float(quantile.mean()) or 1.0
+    return widened + floor

@@ -17,7 +17,9 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
+from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError, files
@@ -33,8 +35,10 @@ CHECKED_WINDOWS = 64
 """Held-out windows, evenly spaced and always the same, on which the loss is measured after each epoch."""
 AVERAGING = 0.97
 """What the running mean of the weights keeps of itself at each step."""
-PATIENCE = 8
-"""Epochs without a lower held-out loss after which training ends."""
+LOWERED_AFTER, LOWERED_TO = 5, 0.3
+"""After so many epochs without a lower held-out loss the learning rate falls to this part of what it was."""
+PATIENCE = 12
+"""Epochs without a lower held-out loss after which training ends: it is at its plateau."""
 
 
 class Window(NamedTuple):
@@ -65,6 +69,7 @@ class Predictor(nn.Module):
     def __init__(self, history: int) -> None:
         """Random weights from torch's global generator; untrained it predicts no change."""
         super().__init__()
+        self.history = history
         # The first and the last level are at half the frame's side, each pixel there standing for four: a full-size
         # level costs as much as all others together, and the errors are read in cells of several pixels anyway.
         self.down = nn.ModuleList(Level(*sides) for sides in pairwise((4 * 3 * history, *WIDTHS)))
@@ -100,22 +105,26 @@ def fit(
 
     Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, after it, of the running mean in
     eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train`
-    is nan, and it is never the best. Ends early after PATIENCE epochs without a lower held-out loss. What it draws
-    comes from torch's global generator. Raises VadError when there is no window on either side or a loss is not finite.
+    is nan, and it is never the best. The learning rate falls, and at last training ends, where held-out loss no longer
+    does. What it draws comes from torch's global generator. Raises VadError when there is no window on either side or
+    a loss is not finite.
     """
     chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER, threshold=0)
     # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
     history: list[dict[str, float]] = []
     steps, best, best_weights = 0, 0, dict[str, Tensor]()
     for epoch in range(params.epochs + 1):
-        drawn = batches(train, _drawn(chosen), params)
+        drawn = batches(train, _drawn(chosen), params.history, params.batch_size)
         losses = _epoch(fabric, network, optimizer, mean, drawn, epoch) if epoch else []
-        held_out = _finite(held_out_loss(fabric, mean.module, batches(holdout, checked, params)), epoch, "held out")
+        ahead = batches(holdout, checked, params.history, params.batch_size)
+        held_out = _finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out")
         row = {"epoch": epoch, "train": float(np.mean(losses)) if epoch else math.nan, "holdout": held_out}
         steps += len(losses)
+        schedule.step(held_out)
         history.append(row | {"steps": steps})
         if epoch <= 1 or held_out < history[best]["holdout"]:
             best, best_weights = epoch, {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}
@@ -160,13 +169,13 @@ def _spaced(found: list[Window]) -> list[Window]:
     return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
 
 
-def batches(clips: Sequence[Clip], chosen: Sequence[Window], params: Predict) -> Iterator[Tensor]:
+def batches(clips: Sequence[Clip], chosen: Sequence[Window], history: int, batch_size: int) -> Iterator[Tensor]:
     """Batches (N, history + 1, H, W, 3) uint8 of windows: the frames before the one to predict, then that one."""
-    for start in range(0, len(chosen), params.batch_size):
+    for start in range(0, len(chosen), batch_size):
         batch = []
-        for index, position in chosen[start : start + params.batch_size]:
+        for index, position in chosen[start : start + batch_size]:
             clip = clips[index]
-            seen = sources(position, len(clip), params.history)
+            seen = sources(position, len(clip), history)
             batch.append(np.stack([clip.frame(int(number)) for number in clip.numbers[[*seen, position]]]))
         yield torch.from_numpy(np.stack(batch))
 
@@ -234,10 +243,10 @@ def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> floa
 
 
 @torch.inference_mode()
-def errors(fabric: Fabric, model: Predictor, clip: Clip, params: Predict) -> Iterator[np.ndarray]:
+def errors(fabric: Fabric, model: Predictor, clip: Clip, batch_size: int) -> Iterator[np.ndarray]:
     """The error of each frame of a clip, in order: (H, W) float32 in [0, 1], mean over the colours of |error|."""
     fabric.to_device(model).eval()
-    for batch in batches([clip], [Window(0, position) for position in range(len(clip))], params):
+    for batch in batches([clip], [Window(0, position) for position in range(len(clip))], model.history, batch_size):
         frame, past = split(fabric.to_device(batch))
         yield from (predict(model, past) - frame).abs().mean(1).cpu().numpy()
 
@@ -247,3 +256,15 @@ def save(model: Predictor, path: Path, origin: dict[str, Any]) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with files.replacing(path) as temporary:
         safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
+
+
+def load(path: Path) -> Predictor:
+    """The network that `save` wrote. Raises VadError when the file is missing or not one of it."""
+    try:
+        state = safetensors.torch.load_file(path)
+        model = Predictor(state["down.0.0.weight"].shape[1] // (4 * 3))
+        model.load_state_dict(state)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise VadError(f"{path}: not a predictor's weights ({reason}); run `dvc repro -f predictor`") from None
+    return model
