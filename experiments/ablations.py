@@ -23,6 +23,7 @@ import yaml
 from experiments import results, workspaces
 from experiments.verdicts import RETRAINING
 from vad import VadError, files
+from vad.params import RECONSTRUCTION
 from vad.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
@@ -50,6 +51,13 @@ class Experiment:
         again = sections & set(REINFERRING) or "repair.denoise" in self.set
         return 2 if sections & set(RETRAINING) else int(bool(again))
 
+    def networks(self) -> int:
+        """How many networks its components take: the autoencoder, the predictor."""
+        weights = self.set.get("aggregate.weights", {"pixel_l1": 1.0})
+        families = {name.rpartition("_")[0] for name in weights}
+        own = any(name in RECONSTRUCTION for name in weights) or "memory" in families
+        return own + ("prediction" in families)
+
 
 def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[str, Any], dict[str, Experiment]]:
     """The claims and the experiments of a file, the base among them. Raises VadError for a name that is not there."""
@@ -65,14 +73,16 @@ def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[s
 
 
 def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
-    """The recipes of a file, its steps and its components alone, as experiments of no claim."""
+    """The recipes of a file, its steps, its components alone and its faint ones, as experiments of no claim."""
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     entries = {name: {"set": entry["set"]} for name, entry in stated["recipes"].items()} | stated["steps"]
     for component in stated["alone"]["components"]:
         switches = {f"{stage}.enabled": True for stage, made in OPTIONAL.items() if component.startswith(f"{made}_")}
         alone = stated["alone"]["set"] | switches | {"aggregate.weights": {component: 1}}
         entries[f"{component}_only"] = {"set": alone, "against": "best"}
-    return {name: Experiment(name, 0, **entry) for name, entry in entries.items()}
+    found = {name: Experiment(name, 0, **entry) for name, entry in entries.items()}
+    still = [found[name] for name in stated["candidates"] if not found[name].networks()]
+    return found | {f"{e.name}_faint": Experiment(f"{e.name}_faint", 0, e.set | stated["faint"], e.name) for e in still}
 
 
 def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) -> list[Experiment]:

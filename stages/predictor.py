@@ -22,7 +22,7 @@ def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, 
 
     train, holdout = clips.open_resized(resized, "train"), clips.open_resized(resized, "holdout")
     runtime.seed(settings.seed)
-    model = prediction.Predictor(settings.predict.history)
+    model = prediction.NETWORKS[settings.predict.network](settings.predict.history)
     fabric = runtime.fabric(settings.predict.precision)
     history = prediction.fit(fabric, model, train, holdout, settings.predict)
     prediction.save(model, weights, {"predict": settings.predict.model_dump(mode="json"), "seed": settings.seed})

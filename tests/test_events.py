@@ -30,7 +30,7 @@ def make_clip(count: int, figures: int = 3, grey: bool = False, seed: int = 0) -
 
 
 def settings(share: float = 0.25, flip: float = 0.0, static: float = 0.0, drop: float = 0.0) -> Validation:
-    return Validation(seed=0, copies=1, event_share=share, flip=flip, static=static, drop=drop)
+    return Validation(seed=0, copies=1, event_share=share, visibility=1, flip=flip, static=static, drop=drop)
 
 
 def deck(seed: int = 0):
@@ -96,6 +96,19 @@ def test_every_kind_is_seen_on_its_frames_and_on_no_other(kind, figures, grey):
         seen = (np.abs(new.astype(int) - old).max(axis=2) >= 12).sum()
         assert seen >= 12 if 112 <= number <= 127 else np.array_equal(old, new)
     assert all(np.array_equal(old, kept) for old, kept in zip(before, frames, strict=True)), "the input was changed"
+
+
+def test_faint_events_are_those_of_full_visibility_seen_through():
+    frames = make_clip(40)
+    event = [validation.Event("moving", 12, 27)]
+    full, faint = (
+        validation.render_events(frames, np.arange(40), event, np.random.default_rng(3), visibility)
+        for visibility in (1.0, 0.5)
+    )
+    for before, whole, half in zip(frames[14:26], full[14:26], faint[14:26], strict=True):
+        changed, less = (np.abs(image.astype(int) - before) for image in (whole, half))
+        assert changed.max() > 20
+        assert np.abs(less - changed / 2).max() <= 1
 
 
 @pytest.mark.parametrize("count", [12, 60, 150])

@@ -39,7 +39,7 @@ def fit(
 ) -> tuple[prediction.Predictor, pd.DataFrame]:
     settings = SETTINGS.model_copy(update=changes)
     runtime.seed(seed)
-    model = prediction.Predictor(settings.history)
+    model = prediction.NETWORKS[settings.network](settings.history)
     fabric = runtime.fabric(settings.precision)
     return model, prediction.fit(fabric, model, train or [walk()], [walk(12, seed=2)], settings)
 
@@ -47,6 +47,9 @@ def fit(
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
+
+
+networks = pytest.mark.parametrize("network", params.NETWORKS)
 
 
 @pytest.fixture(scope="module")
@@ -58,25 +61,29 @@ def errors(model: prediction.Predictor, scored: clips.Clip) -> np.ndarray:
     return np.stack(list(prediction.errors(runtime.fabric(), model, scored, SETTINGS.batch_size)))
 
 
+@networks
 @pytest.mark.parametrize(("history", "shape"), [(1, (16, 16)), (4, (32, 64))])
-def test_it_gives_a_frame_of_the_size_of_those_it_sees(history: int, shape: tuple[int, int]) -> None:
-    model = prediction.Predictor(history).eval()
+def test_it_gives_a_frame_of_the_size_of_those_it_sees(
+    network: params.Network, history: int, shape: tuple[int, int]
+) -> None:
+    model = prediction.NETWORKS[network](history).eval()
     with torch.no_grad():
         predicted = prediction.predict(model, torch.rand(2, 3 * history, *shape))
     assert predicted.shape == (2, 3, *shape) and predicted.min() >= 0 and predicted.max() <= 1
 
 
+@networks
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_untrained_it_copies_the_last_frame_to_the_bit(precision: params.Precision) -> None:
-    network = runtime.fabric(precision).setup_module(prediction.Predictor(3))
+def test_untrained_it_copies_the_last_frame_to_the_bit(network: params.Network, precision: params.Precision) -> None:
+    model = runtime.fabric(precision).setup_module(prediction.NETWORKS[network](3))
     past = torch.rand(1, 9, 16, 16)
-    for mode in (network.train(), network.eval()):
+    for mode in (model.train(), model.eval()):
         assert torch.equal(prediction.predict(mode, past.to(mode.device)), past[:, -3:].to(mode.device))
 
 
 @pytest.mark.parametrize("cut", range(len(prediction.WIDTHS) - 1))
 def test_every_level_reaches_the_prediction_past_those_that_lie_deeper(cut: int) -> None:
-    model = prediction.Predictor(1).eval()
+    model = prediction.UNet(1).eval()
     torch.nn.init.normal_(model.head.weight)
     for parameter in model.enlarge[cut].parameters():  # the way up from all that lies deeper
         torch.nn.init.zeros_(parameter)
@@ -88,12 +95,24 @@ def test_every_level_reaches_the_prediction_past_those_that_lie_deeper(cut: int)
     assert gradient.abs().max() > 0
 
 
-def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame() -> None:
+@pytest.mark.parametrize(("network", "epochs"), [("unet", 10), ("convlstm", 15)])
+def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame(network: params.Network, epochs: int) -> None:
     """Held out is another clip, over another background."""
     walks = [walk(19, seed=seed) for seed in range(3, 9)]
-    _, history = fit(walks, epochs=10, batch_size=4, learning_rate=1e-3)
+    _, history = fit(walks, network=network, epochs=epochs, batch_size=4, learning_rate=1e-3)
     copied = history["holdout"][0]
     assert history["holdout"].min() < 0.7 * copied
+
+
+def test_the_state_of_a_convlstm_carries_what_only_earlier_frames_showed() -> None:
+    model = prediction.ConvLSTM(3).eval()
+    torch.nn.init.normal_(model.head.weight)
+    past = torch.rand(1, 9, 32, 32, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model(past).square().sum(), past)
+    assert all(part.abs().max() > 0 for part in gradient.chunk(3, 1))
+    other = past.detach().roll(3, 1)
+    other[:, 6:] = past[:, 6:]
+    assert not torch.allclose(model(past), model(other))
 
 
 def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from vad import params
 
 def test_a_recipe_runs_as_an_experiment_on_the_user_s_own_data(restored: Clone) -> None:
     printed = restored.run("python", "-m", "experiments.recipe", "best")
-    # What the recipe leaves as it was is not run again: nothing is trained.
-    again = "check resize infer motion predictor predict memory aggregate evaluate submission"
+    # What the recipe leaves as it was is not run again: no network is trained.
+    again = "check resize infer motion predict memory aggregate evaluate submission"
     assert ran(printed) == again.split()
     chosen = params.load(restored.folder / "params.yaml")
     weighted = {name: weight for name, weight in chosen.aggregate.weights.items() if weight}

@@ -190,9 +190,7 @@ def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> No
 
 def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
     table = tables.read_components(RECONSTRUCTION)
-    scored = pd.concat(
-        [tables.read_csv(Path("data/resized", split, clips.INDEX), tables.KEYS) for split in infer.SCORED]
-    )
+    scored = pd.concat([tables.read_csv(Path("data/resized", s, clips.INDEX), tables.KEYS) for s in infer.SCORED])
     pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
     assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.RECONSTRUCTION]
     model = autoencoder.load(TRAIN[1])

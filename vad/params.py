@@ -46,6 +46,10 @@ COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED + POOLED
 Encoder = Literal["resnet18", "convnext_tiny", "vit_b_16"]
 ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
 
+Network = Literal["unet", "convlstm"]
+"""What predicts a frame."""
+NETWORKS: tuple[Network, ...] = get_args(Network)
+
 Precision = Literal["32-true", "bf16-mixed"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -76,6 +80,7 @@ class Validation(Section):
     seed: int = Field(ge=0, lt=2**32, description="an integer from 0 to 4294967295")
     copies: int = Field(ge=1, le=100, description="an integer from 1 to 100")
     event_share: float = Field(gt=0, lt=1, description="a share between 0 and 1, both excluded")
+    visibility: float = Field(gt=0, le=1, description="a number above 0 and up to 1")
     flip: Share = Field(description="a share from 0 to below 1")
     static: Share = Field(description="a share from 0 to below 1")
     drop: float = Field(ge=0, le=0.5, description="a share from 0 to 0.5")
@@ -117,6 +122,7 @@ class Predict(Section):
     """The network that predicts a frame from those before it; its error is a component."""
 
     enabled: bool = Field(description="true or false")
+    network: Network = Field(description="unet or convlstm")
     history: int = Field(ge=1, le=16, description="frames it looks at, an integer from 1 to 16")
     epochs: int = Field(ge=1, le=10_000, description="an integer from 1 to 10000")
     batch_size: int = Field(ge=1, le=4096, description="an integer from 1 to 4096")

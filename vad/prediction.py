@@ -1,7 +1,8 @@
 """Predicting a frame from those before it: what can't be predicted is a candidate for an anomaly.
 
 After Liu, Luo, Lian and Gao, *Future Frame Prediction for Anomaly Detection: A New Baseline*, CVPR 2018, without its
-adversarial and its optical-flow term. A U-Net: Ronneberger, Fischer and Brox, MICCAI 2015.
+adversarial and its optical-flow term. The network is a U-Net (Ronneberger, Fischer and Brox, MICCAI 2015) or a
+convolutional LSTM.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
@@ -24,11 +26,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError, files
 from vad.clips import Clip
-from vad.params import Predict
+from vad.params import Network, Predict
 from vad.progress import progress
 
 WIDTHS = (24, 48, 96, 128)
 """Channels of the levels, from half the frame's side down to a sixteenth of it."""
+HIDDEN = 64
+"""Channels of the state of a ConvLSTM."""
 EPOCH_WINDOWS = 320
 """An epoch takes about that many of the training windows, evenly spaced: neighbours are nearly the same window."""
 CHECKED_WINDOWS = 64
@@ -63,22 +67,27 @@ class Predictor(nn.Module):
     """Frames (N, 3 * history, H, W) in [0, 1], the nearest last -> the change to the next, (N, 3, H, W).
 
     Sides are multiples of 16. The change is learnt, not the frame: the scene is right from the first step on, and the
-    few minutes of training go into what moves, whose errors no blur of a redrawn scene hides.
+    few minutes of training go into what moves, whose errors no blur of a redrawn scene hides. Random weights come from
+    torch's global generator; untrained it predicts no change.
     """
 
     def __init__(self, history: int) -> None:
-        """Random weights from torch's global generator; untrained it predicts no change."""
         super().__init__()
         self.history = history
+
+
+class UNet(Predictor):
+    """All frames at once as channels, and skip connections."""
+
+    def __init__(self, history: int) -> None:
+        super().__init__(history)
         # The first and the last level are at half the frame's side, each pixel there standing for four: a full-size
         # level costs as much as all others together, and the errors are read in cells of several pixels anyway.
         self.down = nn.ModuleList(Level(*sides) for sides in pairwise((4 * 3 * history, *WIDTHS)))
         upwards = list(pairwise(reversed(WIDTHS)))
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for deep, shallow in upwards)
         self.up = nn.ModuleList(Level(2 * shallow, shallow) for _, shallow in upwards)
-        self.head = nn.Conv2d(WIDTHS[0], 4 * 3, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = _silent(nn.Conv2d(WIDTHS[0], 4 * 3, 3, padding=1))
 
     def forward(self, past: Tensor) -> Tensor:
         state = F.pixel_unshuffle(past, 2)
@@ -89,6 +98,43 @@ class Predictor(nn.Module):
         for enlarge, level, beside in zip(self.enlarge, self.up, skipped[-2::-1], strict=True):
             state = level(torch.cat([enlarge(state), beside], 1))
         return F.pixel_shuffle(self.head(state), 2)
+
+
+class ConvLSTM(Predictor):
+    """Frame after frame, what was seen kept in a state (N, HIDDEN, H / 4, W / 4).
+
+    X. Shi et al., Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting, NeurIPS 2015.
+    """
+
+    def __init__(self, history: int) -> None:
+        super().__init__(history)
+        self.see = Level(2 * 4 * 4 * 3, HIDDEN)
+        self.gates = nn.Conv2d(2 * HIDDEN, 4 * HIDDEN, 3, padding=1)
+        self.tell = Level(2 * HIDDEN, HIDDEN)
+        self.head = _silent(nn.Conv2d(HIDDEN, 4 * 4 * 3, 3, padding=1))
+
+    def forward(self, past: Tensor) -> Tensor:
+        frames = past.unflatten(1, (self.history, 3))
+        # Each with its change from the one before: gates that saturate would keep too little of it.
+        changes = torch.cat([torch.zeros_like(frames[:, :1]), frames.diff(dim=1)], 1)
+        both = torch.cat([frames, changes], 2).flatten(0, 1)
+        seen = self.see(F.pixel_unshuffle(both, 4)).unflatten(0, frames.shape[:2])
+        state = memory = torch.zeros_like(seen[:, 0])
+        for step in seen.unbind(1):
+            enter, forget, leave, found = self.gates(torch.cat([step, state], 1)).chunk(4, 1)
+            memory = forget.sigmoid() * memory + enter.sigmoid() * found.tanh()
+            state = leave.sigmoid() * memory.tanh()
+        return F.pixel_shuffle(self.head(self.tell(torch.cat([seen[:, -1], state], 1))), 4)
+
+
+NETWORKS: dict[Network, type[Predictor]] = {"unet": UNet, "convlstm": ConvLSTM}
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights that make it say nothing yet."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 def predict(network: nn.Module, past: Tensor) -> Tensor:
@@ -261,10 +307,11 @@ def save(model: Predictor, path: Path, origin: dict[str, Any]) -> None:
 def load(path: Path) -> Predictor:
     """The network that `save` wrote. Raises VadError when the file is missing or not one of it."""
     try:
-        state = safetensors.torch.load_file(path)
-        model = Predictor(state["down.0.0.weight"].shape[1] // (4 * 3))
-        model.load_state_dict(state)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        with safetensors.safe_open(path, "pt") as opened:
+            settings = json.loads(opened.metadata()["origin"])["predict"]
+        model = NETWORKS[settings["network"]](settings["history"])
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, SafetensorError, TypeError, LookupError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:150]
         raise VadError(f"{path}: not a predictor's weights ({reason}); run `dvc repro -f predictor`") from None
     return model

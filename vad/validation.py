@@ -86,11 +86,15 @@ def plan_events(numbers: np.ndarray, share: float, rng: np.random.Generator, dec
 
 
 def render_events(
-    frames: Sequence[np.ndarray], numbers: np.ndarray, planned: Sequence[Event], rng: np.random.Generator
+    frames: Sequence[np.ndarray],
+    numbers: np.ndarray,
+    planned: Sequence[Event],
+    rng: np.random.Generator,
+    visibility: float = 1.0,
 ) -> list[np.ndarray]:
     """The frames (H, W, 3) uint8 of a clip with events composited; all others are the very same arrays.
 
-    A frame of an event in which it could not be made visible stays as it was as well.
+    Events are as opaque as `visibility` says. A frame of an event in which it can't be seen stays as it was as well.
     """
     numbers = np.asarray(numbers)
     result = list(frames)
@@ -101,7 +105,7 @@ def render_events(
         stage = Stage(scene, frames, frames[positions[len(positions) // 2]], steps, rng)
         best: dict[int, np.ndarray] = {}
         for _ in range(_TRIES):
-            shown = _perform(_work_out(event.kind, stage), frames, positions)
+            shown = _perform(_work_out(event.kind, stage), frames, positions, visibility)
             best = max(best, shown, key=len)
             if len(best) == len(positions):
                 break
@@ -125,7 +129,7 @@ def make_validation_clip(
     numbers = np.asarray(numbers)
     planning, rendering, corrupting = rng.spawn(3)
     planned = plan_events(numbers, settings.event_share, planning, deck)
-    rendered = render_events(frames, numbers, planned, rendering)
+    rendered = render_events(frames, numbers, planned, rendering, settings.visibility)
     table = corruption.plan(len(frames), corrupting, settings.flip, settings.static, settings.drop)
     table.insert(0, "frame", numbers)
     table.insert(1, "label", [int(a is not b) for a, b in zip(frames, rendered, strict=True)])
@@ -152,11 +156,11 @@ def _lengths(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
     return [int(min(length, _LONGEST)) for length in np.diff(ends, prepend=0)]
 
 
-def _perform(act: Act, frames: Sequence[np.ndarray], positions: np.ndarray) -> dict[int, np.ndarray]:
+def _perform(act: Act, frames: Sequence[np.ndarray], positions: np.ndarray, visibility: float) -> dict[int, np.ndarray]:
     """The frames, by position, in which an act can be seen; it appears and goes within three frames."""
     height, width = frames[0].shape[:2]
     order = np.arange(len(positions))
-    opacity = np.minimum(1, (np.minimum(order, order[::-1]) + 2) / 4)
+    opacity = visibility * np.minimum(1, (np.minimum(order, order[::-1]) + 2) / 4)
     shown = {}
     for i, position in enumerate(positions):
         image = events.paste(frames[position], act.sprites[i], act.feet[i], float(act.scales[i]), float(opacity[i]))
