@@ -1,16 +1,16 @@
 """The anatomy of an alarm: which component raised it and where in the frame.
 
-    python -m experiments.anatomy maps docs/images/maps.png test/04/100 test/01/60
+    python -m experiments.anatomy maps docs/images/maps.png test/04/100 validation/05-1/60
     python -m experiments.anatomy timelines docs/images/timelines.png 01 04 101
 
-`maps` draws frames, repaired as `repair` in params.yaml says, with the heat map of every motion component beside them.
-`timelines` draws, for test clips, every component with a weight, calibrated, on top of each other. Both read what the
-pipeline of this folder left: data/frames, data/components, data/diagnosis.csv and data/labelled_scores.csv.
+`maps` draws frames, repaired as `repair` in params.yaml says, with the heat map of every component that has one beside
+them: those of motion, and of the predictor and the memory where they are enabled. `timelines` draws, for test clips,
+every component with a weight, calibrated, on top of each other. Both read what the pipeline of this folder left.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,14 +18,16 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from stages import PARAMS
-from vad import VadError, clips, figures, files, motion, params, ranking, repair, tables
+from stages import PARAMS, memory, predict
+from vad import VadError, clips, figures, files, motion, params, pooling, prediction, ranking, repair, tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Path("data/diagnosis.csv")
+VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
+AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
 
 
@@ -39,25 +41,79 @@ def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
     return motion.Pair(before, image, int(second - first))
 
 
+class Maps:
+    """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
+
+    def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
+        """`wanted` are the names of maps: those of `motion`, `prediction`, `memory`; others have none here.
+
+        The last two must be enabled in the settings. What is usual is learned anew, as the stages do.
+        """
+        self.undo = settings.repair
+        self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
+        moving: list[params.Motion] = [name for name in params.MOTION if name in wanted]
+        self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), moving) if moving else None
+        self.of_clip: dict[str, Callable[[clips.Clip], list[np.ndarray]]] = {}
+        if "prediction" in wanted:
+            network, size = prediction.load(PREDICTOR), settings.predict.batch_size
+            self.of_clip["prediction"] = lambda clip: predict.cells_of(network, clip, size)
+        if "memory" in wanted:
+            remembered = memory.learned(AUTOENCODER, RESIZED, settings)
+            self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
+        usual = [self._small("holdout", clip.video) for clip in clips.open_resized(RESIZED, "holdout") if self.of_clip]
+        self.places = {
+            name: pooling.Places([cells for clip in usual for cells in found(clip)])
+            for name, found in self.of_clip.items()
+        }
+        self._seen: dict[tuple[str, str, str], list[np.ndarray]] = {}
+
+    def names(self) -> list[str]:
+        """The maps that there are of every frame."""
+        return [*(self.normality.components if self.normality else ()), *self.of_clip]
+
+    def frame(self, split: str, video: str, number: int) -> np.ndarray:
+        """A frame (H, W, 3) uint8 as the components saw it: repaired. Raises VadError when it is absent."""
+        return self._whole(split, video).frame(number)
+
+    def maps(self, split: str, video: str, number: int) -> dict[str, np.ndarray]:
+        """The map (h, w) of a frame by name. Raises VadError when the frame is absent."""
+        found: dict[str, np.ndarray] = {}
+        if self.normality:
+            moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
+            found |= {name: self.normality.places[name].strangeness(cells) for name, cells in moved.items()}
+        for name in self.of_clip:
+            clip = self._small(split, video)
+            if (split, video, name) not in self._seen:
+                self._seen[split, video, name] = self.of_clip[name](clip)
+            cells = self._seen[split, video, name][clip.numbers.tolist().index(number)]
+            found[name] = self.places[name].strangeness(cells)
+        return found
+
+    def _whole(self, split: str, video: str) -> clips.Clip:
+        folder = VALIDATION if split == "validation" else FRAMES / split
+        stored = clips.open_zip(folder / f"{video}.zip")
+        found = repair.found_in(self.diagnosed, split, stored)
+        return repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
+
+    def _small(self, split: str, video: str) -> clips.Clip:
+        (stored,) = (clip for clip in clips.open_resized(RESIZED, split) if clip.video == video)
+        return repair.repaired(stored, repair.found_in(self.diagnosed, split, stored), unflip=self.undo.unflip)
+
+
 def draw_maps(path: Path, frames: Sequence[str]) -> None:
-    """Draw each frame and the maps of its motion components, a row a frame, a column's maps on one scale."""
+    """Draw each frame and the maps of its components, a row a frame, a column's maps on one scale."""
     settings = params.load(PARAMS)
-    diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
-    normality = motion.Normality(clips.open_zips(FRAMES / "train"), params.MOTION)
+    networks = {"prediction": settings.predict.enabled, "memory": settings.memory.enabled}
+    every = Maps(settings, [*settings.motion.components, *(name for name, on in networks.items() if on)])
     looked = []
     for name in frames:
         split, video, number = name.split("/")
-        stored = clips.open_zip(FRAMES / split / f"{video}.zip")
-        undo, found = settings.repair, repair.found_in(diagnosed, split, stored)
-        clip = repair.repaired(stored, found, unflip=undo.unflip, denoise=undo.denoise != "none")
-        maps = normality.maps(pair(clip, int(number), normality.size))
-        # As `local` pools them: blocks, in units of what is usual at that place.
-        strange = {name: normality.places[name].strangeness(cells) for name, cells in maps.items()}
-        looked.append((f"clip {video}, frame {number}", clip.frame(int(number)), strange))
+        key = split, video, int(number)
+        looked.append((f"clip {video}, frame {number}", every.frame(*key), every.maps(*key)))
     figure, axes = plt.subplots(
-        len(frames), 1 + len(params.MOTION), figsize=(11.5, 1.75 * len(frames) + 0.3), squeeze=False
+        len(frames), 1 + len(every.names()), figsize=(11.5, 1.75 * len(frames) + 0.3), squeeze=False
     )
-    highest = {name: max(float(maps[name].max()) for *_, maps in looked) for name in params.MOTION}
+    highest = {name: max(float(maps[name].max()) for *_, maps in looked) for name in every.names()}
     for row, (title, image, maps) in zip(axes, looked, strict=True):
         row[0].imshow(image)
         row[0].set_title(title, fontsize=8)

@@ -18,7 +18,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from competition import leaderboard
-from experiments import compare, report_data, report_images, report_provenance, revisions
+from experiments import anatomy, compare, report_data, report_images, report_provenance, revisions
 from stages.evaluate import PARTS
 from vad import VadError, autoencoder, clips, figures, files, metrics, params, tables
 
@@ -65,7 +65,8 @@ def collect(against: str) -> dict[str, Any]:
         }
         for part, split in splits.items()
     }
-    add_pictures(parts, stored)
+    add_components(parts, settings)
+    add_pictures(parts, stored, settings)
     return {
         "parts": parts,
         "comparison": differences(against, list(parts), settings.evaluate.bootstrap),
@@ -86,8 +87,24 @@ def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
     return opened
 
 
-def add_pictures(parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]]) -> None:
-    """Put thumbnails into the clips of all parts, within one budget, and reconstructions beside the worst frames."""
+def add_components(parts: dict[str, Any], settings: params.Params) -> None:
+    """Put into each clip of all parts what every weighted component adds to the score of its frames, by name."""
+    added = anatomy.parts(settings)
+    names = [name for name in added if name not in tables.KEYS]
+    by_clip = dict(list(added.groupby(["split", "video"])))
+    for part, contents in parts.items():
+        for clip in contents["clips"]:
+            rows = by_clip[revisions.PARTS[part], clip["video"]].sort_values("frame")
+            clip["components"] = {name: report_data.shorten(rows[name]) for name in names}
+
+
+def add_pictures(
+    parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]], settings: params.Params
+) -> None:
+    """Put thumbnails into the clips of all parts, within one budget, and pictures of their errors by the worst frames.
+
+    Those are reconstructions, and the heat maps of the weighted components that have some.
+    """
     model = autoencoder.load(WEIGHTS)
     described = [(clip, stored[part][clip["video"]]) for part in parts for clip in parts[part]["clips"]]
     thumbnails = report_images.thumbnails([found for _, found in described])
@@ -96,6 +113,16 @@ def add_pictures(parts: dict[str, Any], stored: dict[str, dict[str, clips.Mapped
     for part, contents in parts.items():
         for row in (row for group in contents["worst"] for row in group["frames"]):
             row |= report_images.explain(model, stored[part][row["video"]].frame(row["frame"]))
+    every = anatomy.Maps(settings, {name.rpartition("_")[0] for name, w in settings.aggregate.weights.items() if w})
+    for part, contents in parts.items():
+        rows = [row for group in contents["worst"] for row in group["frames"]]
+        found = [every.maps(revisions.PARTS[part], row["video"], row["frame"]) for row in rows]
+        for row, maps in zip(rows, found, strict=True):
+            row["maps"] = [
+                {"name": name, "highest": float(cells.max()), "picture": report_images.heat(cells, highest)}
+                for name, cells in maps.items()
+                for highest in [max(float(others[name].max()) for others in found)]
+            ]
 
 
 def submitted() -> dict[str, Any] | None:

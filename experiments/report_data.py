@@ -80,11 +80,11 @@ def curve(frames: pd.DataFrame, draws: int, seed: int) -> dict[str, Any] | None:
     drawn = bootstrap.bootstrap_clips(frames, _precision_by_recall(frames), draws, seed)
     band = drawn.values.quantile([0.025, 0.975]).to_numpy() if len(drawn.values) else np.empty((2, 0))
     return {
-        "recall": _shorten(points["recall"]),
-        "precision": _shorten(points["precision"]),
-        "band": _shorten(RECALLS[: band.shape[1]]),
-        "low": _shorten(band[0]),
-        "high": _shorten(band[1]),
+        "recall": shorten(points["recall"]),
+        "precision": shorten(points["precision"]),
+        "band": shorten(RECALLS[: band.shape[1]]),
+        "low": shorten(band[0]),
+        "high": shorten(band[1]),
         "base_rate": float(frames["label"].mean()),
         "descriptive": drawn.descriptive,
     }
@@ -145,5 +145,6 @@ def _short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _shorten(values: "pd.Series | np.ndarray") -> list[float]:
+def shorten(values: "pd.Series | np.ndarray") -> list[float]:
+    """Values with the few digits that a chart shows."""
     return [_short(value) for value in values]

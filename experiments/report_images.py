@@ -42,9 +42,20 @@ def jpeg(image: np.ndarray, side: int, quality: int) -> str:
 def explain(model: Autoencoder, frame: np.ndarray) -> dict[str, Any]:
     """A frame (H, W, 3) uint8 -> its input, reconstruction and error map as JPEGs in base64, and the mean error."""
     image, rebuilt, error = reconstructions.rebuild(model, frame)
-    heat = matplotlib.colormaps["magma"](np.clip(error / reconstructions.BRIGHTEST, 0, 1))[..., :3]
-    pictures = {"input": image, "reconstruction": rebuilt, "error": heat}
+    pictures = {"input": image, "reconstruction": rebuilt, "error": coloured(error / reconstructions.BRIGHTEST)}
     return {
         **{name: jpeg((picture * 255).round().astype(np.uint8), LARGE, FINE) for name, picture in pictures.items()},
         "mean_error": float(error.mean()),
     }
+
+
+def heat(cells: np.ndarray, highest: float) -> str:
+    """A map (h, w) -> a JPEG in base64, large enough to look at, dark at 0 and bright at `highest`."""
+    side = max(1, LARGE // max(cells.shape))
+    colours = (coloured(cells / (highest or 1)) * 255).round().astype(np.uint8)
+    return jpeg(colours.repeat(side, 0).repeat(side, 1), LARGE, FINE)
+
+
+def coloured(values: np.ndarray) -> np.ndarray:
+    """Values (h, w), of which 0 to 1 matter -> (h, w, 3) in [0, 1]."""
+    return matplotlib.colormaps["magma"](np.clip(values, 0, 1))[..., :3]

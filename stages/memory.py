@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,9 @@ import pandas as pd
 from stages import PARAMS, run
 from vad import clips, params, pooling, repair, tables
 from vad.progress import progress
+
+if TYPE_CHECKING:
+    from vad.memory import Memory
 
 SCORED = ("holdout", "validation", "test")
 SAMPLED = 400
@@ -26,6 +30,22 @@ def main(weights: Path, resized: Path, diagnosis: Path, components: Path) -> Non
 
 def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params) -> pd.DataFrame:
     """memory_POOL for every one of pooling.POOLS, of every frame of SCORED, in order."""
+    remembered = learned(weights, resized, settings)
+    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    cells = {split: list[np.ndarray]() for split in SCORED}
+    for split in SCORED:
+        for clip in progress(clips.open_resized(resized, split), f"remembering {split}"):
+            found = repair.found_in(diagnosed, split, clip)
+            righted = repair.repaired(clip, found, unflip=settings.repair.unflip)
+            cells[split] += cells_of(remembered, righted)
+    # Held-out frames, not those of training: patches of these are in the memory, at no distance at all.
+    places = pooling.Places(cells["holdout"])
+    pooled = [places.pool(frame) for split in SCORED for frame in cells[split]]
+    return pd.DataFrame(pooled).add_prefix("memory_")
+
+
+def learned(weights: Path, resized: Path, settings: params.Params) -> "Memory":
+    """The patches of training frames that are remembered."""
     import torch
 
     from vad import autoencoder, memory, runtime
@@ -36,17 +56,12 @@ def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params
     fabric.to_device(network.eval().requires_grad_(False))
     remembered = memory.Memory(network, chosen.layers, chosen.neighbours, torch.device(fabric.device))
     remembered.learn(sampled(clips.open_resized(resized, "train")), chosen.patches, settings.seed)
-    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
-    cells = {split: list[np.ndarray]() for split in SCORED}
-    for split in SCORED:
-        for clip in progress(clips.open_resized(resized, split), f"remembering {split}"):
-            found = repair.found_in(diagnosed, split, clip)
-            righted = repair.repaired(clip, found, unflip=settings.repair.unflip)
-            cells[split] += [pooling.to_cells(distances, 1) for distances in remembered.maps(righted)]
-    # Held-out frames, not those of training: patches of these are in the memory, at no distance at all.
-    places = pooling.Places(cells["holdout"])
-    pooled = [places.pool(frame) for split in SCORED for frame in cells[split]]
-    return pd.DataFrame(pooled).add_prefix("memory_")
+    return remembered
+
+
+def cells_of(remembered: "Memory", clip: clips.Clip) -> list[np.ndarray]:
+    """The cells (h, w) of each frame's distances, in order."""
+    return [pooling.to_cells(distances, 1) for distances in remembered.maps(clip)]
 
 
 def sampled(training: list[clips.MappedClip]) -> Iterator[np.ndarray]:

@@ -1,5 +1,8 @@
 """A recipe is one command away, and one can see which component raised an alarm and where."""
 
+import json
+import re
+
 import cv2
 import yaml
 
@@ -19,6 +22,21 @@ def test_a_recipe_runs_as_an_experiment_on_the_user_s_own_data(restored: Clone) 
     assert chosen.repair.unflip and chosen.data.root.name == "mine"
     assert "best" in restored.run("dvc", "exp", "list", "--name-only").split()
 
+    restored.run("python", "-m", "experiments.report")
+    page = (restored.folder / "metrics/report.html").read_text()
+    (text,) = re.findall(r'id="everything">(.*?)</script>', page, re.DOTALL)
+    for part in ("benchmark", "validation"):
+        told = json.loads(text)["parts"][part]
+        for clip in told["clips"]:
+            assert set(clip["components"]) == set(weighted)
+            assert {len(values) for values in clip["components"].values()} == {len(clip["frame"])}
+        rows = [row for group in told["worst"] for row in group["frames"]]
+        for name in ("background", "difference", "flow"):
+            shown = [next(one for one in row["maps"] if one["name"] == name) for row in rows]
+            assert len({one["picture"] for one in shown}) == len(rows)
+            alarms = [one["highest"] for one in shown[: len(told["worst"][0]["frames"])]]
+            assert max(alarms) == max(one["highest"] for one in shown)
+
     restored.run("python", "-m", "experiments.anatomy", "maps", "metrics/maps.png", "test/01/12", "test/03/3")
     restored.run("python", "-m", "experiments.anatomy", "timelines", "metrics/timelines.png", "01", "02")
     for name in ("metrics/maps.png", "metrics/timelines.png"):
@@ -28,6 +46,12 @@ def test_a_recipe_runs_as_an_experiment_on_the_user_s_own_data(restored: Clone) 
     assert wrong.strip().endswith("01.zip: frame 99 is not in the clip")
     code = "from experiments import recipe; print(recipe.free_name('best'))"
     assert restored.run("python", "-c", code).strip() == "best-2"
+
+    settings = ("predict.enabled=true", "predict.epochs=1", "memory.enabled=true", "memory.patches=20")
+    restored.run("dvc", "exp", "run", *(part for setting in settings for part in ("-S", setting)))
+    restored.run("python", "-m", "experiments.anatomy", "maps", "metrics/all.png", "test/01/12", "validation/05-1/40")
+    few, all_of_them = (cv2.imread(str(restored.folder / f"metrics/{name}.png")) for name in ("maps", "all"))
+    assert few.shape == all_of_them.shape and all_of_them.std() > 10
 
 
 def test_an_unknown_recipe_is_one_line_that_names_those_there_are(clone: Clone) -> None:

@@ -146,6 +146,7 @@ def test_each_clip_has_its_frames_as_thumbnails_and_the_worst_their_reconstructi
     assert (false_alarms["title"], misses["title"]) == ("False alarms", "Misses")
     for row in (*false_alarms["frames"], *misses["frames"]):
         assert len({row["input"], row["reconstruction"], row["error"]}) == 3 and 0 < row["mean_error"] < 1
+        assert row["maps"] == []  # of the reference's components, which are the autoencoder's
 
 
 def test_parameters_changed_after_the_scores_were_made_are_named(inside: Clone) -> None:

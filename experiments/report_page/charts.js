@@ -97,6 +97,22 @@ function drawTimeline(id, clip, [low, high], lanes, colours) {
   return positions;
 }
 
+/** What each component adds to a clip's scores, above nothing, on top of each other. */
+function drawComponents(id, { video, frame, components }) {
+  const names = Object.keys(components);
+  // From dark to bright, and in the order of the legend from the bottom up: colour is not all that tells them apart.
+  const shade = (at) => `hsl(${250 - 200 * at / Math.max(1, names.length - 1)} 55% ${30 + 42 * at / names.length}%)`;
+  Plotly.react(id, names.map((name, at) => ({ x: frame, y: components[name].map((value) => Math.max(0, value)),
+    name, stackgroup: "all", mode: "lines", line: { width: 0.5, color: shade(at) }, fillcolor: shade(at),
+    hovertemplate: "%{y:.1f}" })),
+  layout({ l: 60, r: 8, t: 34, b: 38 }, {
+    hovermode: "x unified", legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    xaxis: axis({ title: { text: `frame number in clip ${plain(video)}` }, showgrid: false,
+      range: [frame[0] - 1, frame.at(-1) + 1] }),
+    yaxis: axis({ title: { text: "deviations" }, rangemode: "tozero" }),
+  }), CONFIG);
+}
+
 /** Precision over recall with its band, beside that of a random order. */
 function drawCurve(id, curve, colours) {
   const band = { mode: "lines", line: { width: 0, color: colours.normal }, hoverinfo: "skip" };

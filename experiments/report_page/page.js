@@ -70,6 +70,7 @@ function showClip() {
     `${count(frame.length, "frame")}, ${label ? `${label.filter(Boolean).length} anomalous` : "truth unknown"}`;
   const range = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
   state.positions = drawTimeline("timeline", clip(), range, LANES, data.colours);
+  drawComponents("components", clip());
   byId("scrub").max = frame.length - 1;
   showFrame(score.indexOf(Math.max(...score)), true);
 }
@@ -130,6 +131,10 @@ function showShares() {
 }
 
 function showWorst() {
+  const maps = part().worst.some(({ frames }) => frames.some((row) => row.maps.length));
+  byId("maps-about").textContent = !maps ? "" : "Beneath them, upright and cleaned where repair says so: where each " +
+    "component of the score finds the frame strange, dark to bright up to the strangest here; the number is its " +
+    "highest, 1 about what is usual at that place.";
   byId("worst").replaceChildren(...part().worst.flatMap(({ title, frames }) => [
     element("h3", {}, title), soft(frames.length ? WHY[title] : "There are none."),
     element("div", { class: "cases" }, ...frames.map(worstFrame)),
@@ -143,6 +148,8 @@ function worstFrame(row) {
   return element("figure", { class: "case" },
     element("div", { class: "triple" }, ...["input", "reconstruction", "error"].map((name) =>
       element("div", {}, picture(name), name))),
+    element("div", { class: "maps" }, ...row.maps.map(({ name, highest, picture }) => element("div", {},
+      element("img", { src: jpeg(picture), alt: `${name} of frame ${row.frame}` }), `${name} ${highest.toFixed(1)}`))),
     element("figcaption", {}, element("button", { onclick: () => jump(row.video, row.frame) }, "show above"),
       `Clip ${row.video}, frame ${row.frame}${kind ? `: ${kind}` : ""}`, lineBreak(),
       `rank ${one.rank[position]}, score ${fixed(one.score[position])}${found ? `; ${found}` : ""}`));
