@@ -124,6 +124,15 @@ def test_a_changed_clip_is_noticed_and_touches_that_clip_only(restored: Clone) -
     shutil.move(restored.folder / "kept", kept)
 
 
+def test_other_test_clips_train_nothing_anew(restored: Clone) -> None:
+    frame = restored.root / "testing" / "03" / "frame_00020.jpg"
+    data = frame.read_bytes()
+    frame.unlink()
+    printed = restored.run("dvc", "repro", "infer", "predictor")
+    assert "infer" in ran(printed) and not {"train", "predictor"} & set(ran(printed))
+    frame.write_bytes(data)
+
+
 def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clone) -> None:
     import torch
 

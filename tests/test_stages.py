@@ -217,6 +217,11 @@ def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
     assert scores["frame"].tolist() == table["frame"].tolist()
 
 
+def test_a_predictor_that_is_off_leaves_an_empty_file_and_says_so(project: Path) -> None:
+    assert PREDICTOR.read_bytes() == b""
+    assert json.loads(Path("metrics/predictor.json").read_text()) == {"enabled": False}
+
+
 def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) -> None:
     table = tables.read_components(COMPONENTS / "motion.npz")
     assert list(table.columns[3:]) == [name for name in params.POOLED if name.split("_")[0] in params.MOTION]
