@@ -1,9 +1,9 @@
-"""Frames a second of every component that needs no network, each alone, and of reading frames alone.
+"""Frames a second of every component, each alone, and of reading frames alone.
 
     python -m benchmarks.components .dvc/tmp/workspaces/ped2-replica --frames 300 --repeats 3
 
-Reads data/frames of a folder in which the pipeline has run; medians of several runs, decoding and pooling included.
-The rate of what takes a network is that of its stage: `python -m benchmarks.datasets`. Prints a table in Markdown.
+Reads data/frames and data/resized of a folder in which the pipeline has run; medians of several runs, decoding and
+pooling included. Networks have random weights, which makes them no faster. Prints a table in Markdown.
 """
 
 import argparse
@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from pathlib import Path
 
-from vad import clips, motion, params
+import torch
+
+from stages import infer, memory, predict
+from vad import autoencoder, clips, motion, params, prediction, runtime
+from vad.memory import Memory
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 def rate(work: Callable[[], Iterable[object]], frames: int, repeats: int) -> float:
@@ -39,6 +45,32 @@ def main(folder: Path, frames: int, repeats: int) -> None:
         normality = motion.Normality(train, components)
         per_second = rate(lambda: chain.from_iterable(map(normality.score, test)), frames, repeats)  # noqa: B023
         row(" and ".join(components), per_second)
+    settings, small = params.load(PARAMS), clips.open_resized(folder / "data/resized", "test")
+    for name, cells_of in networks(folder, settings).items():
+        row(name, rate(lambda: chain.from_iterable(map(cells_of, small)), frames, repeats))  # noqa: B023
+
+
+def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips.MappedClip], Iterable[object]]]:
+    """What gives a result for every frame of a resized clip, by the name of its row."""
+    fabric = runtime.fabric()
+    model = autoencoder.Autoencoder().eval()
+    fabric.to_device(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    remembered = Memory(model, settings.memory.layers, settings.memory.neighbours, torch.device(fabric.device))
+    training = memory.sampled(clips.open_resized(folder / "data/resized", "train"))
+    remembered.learn(training, settings.memory.patches, settings.seed)
+    size = settings.predict.batch_size
+
+    def predicted(network: prediction.Predictor) -> Callable[[clips.MappedClip], Iterable[object]]:
+        return lambda clip: predict.cells_of(network, clip, size)
+
+    return {
+        "autoencoder, four views": lambda clip: infer.score(fabric, model, clip).itertuples(),
+        **{
+            f"prediction, {name}": predicted(network(settings.predict.history))
+            for name, network in prediction.NETWORKS.items()
+        },
+        f"memory of {settings.memory.patches} patches": lambda clip: memory.cells_of(remembered, clip),
+    }
 
 
 if __name__ == "__main__":
