@@ -73,7 +73,7 @@ def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[s
 
 
 def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
-    """The recipes of a file, its steps, its components alone and its faint ones, as experiments of no claim."""
+    """The recipes of a file, its steps, its components alone and on other validation clips, of no claim."""
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     entries = {name: {"set": entry["set"]} for name, entry in stated["recipes"].items()} | stated["steps"]
     for component in stated["alone"]["components"]:
@@ -81,8 +81,9 @@ def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
         alone = stated["alone"]["set"] | switches | {"aggregate.weights": {component: 1}}
         entries[f"{component}_only"] = {"set": alone, "against": "best"}
     found = {name: Experiment(name, 0, **entry) for name, entry in entries.items()}
-    still = [found[name] for name in stated["candidates"] if not found[name].networks()]
-    return found | {f"{e.name}_faint": Experiment(f"{e.name}_faint", 0, e.set | stated["faint"], e.name) for e in still}
+    still = [found[name] for name in (*stated["candidates"], *stated["later"]) if not found[name].networks()]
+    again = {f"{e.name}_{how}": (e, changes) for how, changes in stated["validations"].items() for e in still}
+    return found | {name: Experiment(name, 0, e.set | changes, e.name) for name, (e, changes) in again.items()}
 
 
 def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) -> list[Experiment]:

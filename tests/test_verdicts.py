@@ -171,7 +171,7 @@ def test_the_page_past_the_ceiling_is_what_the_results_say() -> None:
 
 def test_the_best_recipe_is_the_candidate_that_validation_chooses() -> None:
     stated, experiments, found = past_the_ceiling.read()
-    assert set(stated["candidates"]) <= set(experiments)
+    assert {*stated["candidates"], *stated["later"]} <= set(experiments)
     chosen = past_the_ceiling.chosen(stated, experiments, found)
     assert chosen == "best", f"validation chooses {chosen}: make it `best`"
 
@@ -185,7 +185,10 @@ def test_within_the_tie_the_candidate_that_trains_less_is_chosen() -> None:
     assert [experiments[name].networks() for name in weights] == [0, 1, 0, 2]
     scores = {"plain": 0.79, "network": 0.80, "worse": 0.785, "both": 0.81}
     found = {"data": {name: {"figures": {"validation": {FIGURE: ap}}} for name, ap in scores.items()}}
-    stated = {"candidates": list(scores), "chosen_on": ["data"], "tie": 0.02}
+    stated = {"candidates": list(scores), "later": [], "chosen_on": ["data"], "tie": 0.02}
     assert past_the_ceiling.chosen(stated, experiments, found) == "plain"
     assert past_the_ceiling.chosen(stated | {"tie": 0.015}, experiments, found) == "network"
+    for ap, expected in ((0.809, "plain"), (0.811, "late")):
+        with_late = {"data": found["data"] | {"late": {"figures": {"validation": {FIGURE: ap}}}}}
+        assert past_the_ceiling.chosen(stated | {"later": ["late"]}, experiments, with_late) == expected
     assert past_the_ceiling.chosen(stated | {"tie": 0.0}, experiments, found) == "both"
