@@ -17,6 +17,7 @@ from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
 from experiments.markdown import between, p_value, table
 from experiments.markdown import effect as effect_text
+from experiments.results import CURVE
 from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
 from vad import figures, files
 
@@ -42,6 +43,11 @@ On {data}, {count} seeds give AP at .2456 of {values}: standard deviation {sprea
 trainings of the same recipe differ by {pair:.4f} (one standard deviation of the difference). Of the gains that the
 reference reports, in that unit: {beside}. Settings of one trained network are compared without this luck, two
 trainings are not."""
+COLLAPSE = """\
+What a collapsed network would show is next to no variance of its bottleneck over frames, few dimensions in use
+(effective rank) and the same error for every frame (score spread): vad/collapse.py. By steps, from the untrained
+network on; the reference trained 5,750 steps."""
+COLLAPSES = ("feature variance", "effective rank", "score spread")
 REPORTED = (0.0013, 0.002, 0.008)
 """Gains in AP that the reference reports for features, for L1 and at most."""
 
@@ -163,9 +169,28 @@ def _claim(
         parts.append(
             table(["experiment", "set", "against", *_heads(found)], [_row(experiments[n], found) for n in ran])
         )
+    if curves := _curves(claim.get("curves", []), found):
+        parts += [COLLAPSE, curves]
     if claim.get("why"):
         parts.append(claim["why"])
     return "\n\n".join(parts)
+
+
+def _curves(names: list[str], found: dict[str, Results]) -> str:
+    rows = []
+    for data, results in found.items():
+        for name in (name for name in names if "curve" in results.get(name, {})):
+            steps, *figures = (results[name]["curve"][column] for column in CURVE)
+            for at in (0, 1, len(steps) // 2, len(steps) - 1):
+                held_out, variance, rank, spread = (values[at] for values in figures)
+                texts = [
+                    "" if held_out is None else f"{held_out:.5f}",
+                    f"{variance:.5f}",
+                    f"{rank:.1f}",
+                    f"{spread:.4f}",
+                ]
+                rows.append([data, f"`{name}`", str(int(steps[at])), *texts])
+    return table(["data", "experiment", "steps", "held-out loss", *COLLAPSES], rows) if rows else ""
 
 
 def _heads(found: dict[str, Results]) -> list[str]:

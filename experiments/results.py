@@ -6,12 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from vad import VadError, comparison, tables
+from vad import VadError, comparison, metrics, tables
 
-READ = ("data/labelled_scores.csv", "data/diagnosis.csv", "metrics/evaluation.json", "metrics/train.json")
+READ = (
+    "data/labelled_scores.csv",
+    "data/diagnosis.csv",
+    "metrics/evaluation.json",
+    "metrics/train.json",
+    "metrics/plots/loss.csv",
+)
 """What is kept of an experiment, to compare it with."""
 PARTS = {"benchmark": "test", "validation": "validation"}
 GROUPS = ("flipped", "static")
+CURVE = ("steps", "holdout", "feature_variance", "effective_rank", "score_spread")
 DRAWS, SEED = 1000, 82
 SIDES = ("against", "experiment")
 
@@ -20,7 +27,8 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
     `figures` are its own, by part; `difference` the paired ones, by part, as `comparison.compare` gives them without
-    single frames; `groups` the same of flipped, static and clean test frames alone; `train` its losses.
+    single frames; `groups` the same of flipped, static and clean test frames alone; `train` its losses, and `curve` of
+    a network that was trained for it, by epoch its held-out loss and its collapse after so many steps.
     """
     scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
     figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))
@@ -35,7 +43,11 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
         if part == "benchmark":
             for name, rows in _groups(paired, after).items():
                 result["groups"][name] = {"frames": len(rows), **_headline(_summary(rows, prevalence))}
-    result["train"] = json.loads((after / "train.json").read_text(encoding="utf-8"))
+    trained, other = (json.loads((folder / "train.json").read_text(encoding="utf-8")) for folder in (after, before))
+    result["train"] = trained
+    if before == after or trained != other:
+        history = pd.read_csv(after / "loss.csv")[list(CURVE)]
+        result["curve"] = metrics.without_nan(history.to_dict("list"))
     return result
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import ablations, workspaces
+from experiments import ablations, results, workspaces
 from experiments.ablations import BASE, Experiment
 from tests.clone import Clone, ran
 from vad import VadError, params
@@ -114,6 +114,8 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     assert found["sharper"]["difference"]["benchmark"]["ranking"]["same"] is False
     assert {row["name"] for row in found["sharper"]["difference"]["benchmark"]["by_clip"]} == {"01", "02", "03"}
     assert found["base"]["figures"]["benchmark"]["ap"] == clone.metrics()["benchmark"]["ap"]
+    assert found["base"]["curve"]["steps"][0] == 0 < found["base"]["curve"]["steps"][1]
+    assert set(found["base"]["curve"]) == set(results.CURVE) and "curve" not in found["sharper"]  # nothing was trained
     assert clone.outputs() == before
     folder = workspaces.WORKSPACES / "tiny"
     listed = "".join(workspaces.dvc(folder, "exp", "list", "--name-only"))
