@@ -1,4 +1,4 @@
-"""Frames a second of every component, each alone, and of reading frames alone.
+"""Frames a second of every family of components, each alone, and of reading frames alone.
 
     python -m benchmarks.components .dvc/tmp/workspaces/ped2-replica --frames 300 --repeats 3
 
@@ -64,12 +64,12 @@ def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips
         return lambda clip: predict.cells_of(network, clip, size)
 
     return {
-        "autoencoder, four views": lambda clip: infer.score(fabric, model, clip).itertuples(),
+        "autoencoder, four views, resized frames": lambda clip: infer.score(fabric, model, clip).itertuples(),
         **{
-            f"prediction, {name}": predicted(network(settings.predict.history))
+            f"prediction, {name}, resized frames": predicted(network(settings.predict.history))
             for name, network in prediction.NETWORKS.items()
         },
-        f"memory of {settings.memory.patches} patches": lambda clip: memory.cells_of(remembered, clip),
+        f"memory of {settings.memory.patches} patches, resized frames": lambda clip: memory.cells_of(remembered, clip),
     }
 
 

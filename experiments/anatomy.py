@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from experiments.results import PARTS
 from stages import PARAMS, memory, predict
 from vad import VadError, clips, figures, files, motion, params, pooling, prediction, ranking, repair, tables
 
@@ -32,13 +33,20 @@ LABELLED = Path("data/labelled_scores.csv")
 
 
 def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
-    """A frame of a clip by its number, with the one before it, or after it where it is the first."""
+    """A frame of a clip by its number, with the one before it: as `motion.pairs` has it."""
+    place = position(clip, number)
+    second = min(max(place, 1), len(clip) - 1)
+    numbers = clip.numbers[[max(second - 1, 0), second]].tolist()
+    before, image = (motion.scaled(motion.luma(clip, n), size) for n in numbers)
+    return motion.Pair(before, image, max(1, numbers[1] - numbers[0]))
+
+
+def position(clip: clips.Clip, number: int) -> int:
+    """Where in a clip the frame of that number is. Raises VadError when it is absent."""
     place = int(np.searchsorted(clip.numbers, number))
     if place == len(clip) or clip.numbers[place] != number:
         raise VadError(f"{clip.path}: frame {number} is not in the clip")
-    first, second = clip.numbers[max(place, 1) - 1], clip.numbers[max(place, 1)]
-    before, image = (motion.scaled(motion.luma(clip, int(n)), size) for n in (first, second))
-    return motion.Pair(before, image, int(second - first))
+    return place
 
 
 class Maps:
@@ -60,7 +68,13 @@ class Maps:
         if "memory" in wanted:
             remembered = memory.learned(AUTOENCODER, RESIZED, settings)
             self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
-        usual = [self._small("holdout", clip.video) for clip in clips.open_resized(RESIZED, "holdout") if self.of_clip]
+        splits = (*PARTS.values(), "holdout") if self.of_clip else ()
+        self._small = {
+            (split, clip.video): self._upright(split, clip)
+            for split in splits
+            for clip in clips.open_resized(RESIZED, split)
+        }
+        usual = [clip for (split, _), clip in self._small.items() if split == "holdout"]
         self.places = {
             name: pooling.Places([cells for clip in usual for cells in found(clip)])
             for name, found in self.of_clip.items()
@@ -76,16 +90,16 @@ class Maps:
         return self._whole(split, video).frame(number)
 
     def maps(self, split: str, video: str, number: int) -> dict[str, np.ndarray]:
-        """The map (h, w) of a frame by name. Raises VadError when the frame is absent."""
+        """The map (h, w) of a test or validation frame by name. Raises VadError when the frame is absent."""
         found: dict[str, np.ndarray] = {}
         if self.normality:
             moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
             found |= {name: self.normality.places[name].strangeness(cells) for name, cells in moved.items()}
         for name in self.of_clip:
-            clip = self._small(split, video)
+            clip = self._small[split, video]
             if (split, video, name) not in self._seen:
                 self._seen[split, video, name] = self.of_clip[name](clip)
-            cells = self._seen[split, video, name][clip.numbers.tolist().index(number)]
+            cells = self._seen[split, video, name][position(clip, number)]
             found[name] = self.places[name].strangeness(cells)
         return found
 
@@ -95,9 +109,8 @@ class Maps:
         found = repair.found_in(self.diagnosed, split, stored)
         return repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
 
-    def _small(self, split: str, video: str) -> clips.Clip:
-        (stored,) = (clip for clip in clips.open_resized(RESIZED, split) if clip.video == video)
-        return repair.repaired(stored, repair.found_in(self.diagnosed, split, stored), unflip=self.undo.unflip)
+    def _upright(self, split: str, clip: clips.Clip) -> clips.Clip:
+        return repair.repaired(clip, repair.found_in(self.diagnosed, split, clip), unflip=self.undo.unflip)
 
 
 def draw_maps(path: Path, frames: Sequence[str]) -> None:

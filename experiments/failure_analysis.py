@@ -181,7 +181,8 @@ def _curves(names: list[str], found: dict[str, Results]) -> str:
     for data, results in found.items():
         for name in (name for name in names if "curve" in results.get(name, {})):
             steps, *figures = (results[name]["curve"][column] for column in CURVE)
-            for at in (0, 1, len(steps) // 2, len(steps) - 1):
+            last = len(steps) - 1
+            for at in sorted({0, min(1, last), len(steps) // 2, last}):
                 held_out, variance, rank, spread = (values[at] for values in figures)
                 texts = [
                     "" if held_out is None else f"{held_out:.5f}",

@@ -32,6 +32,7 @@ NEEDED = [
     RESIZED / "test" / clips.INDEX,
     WEIGHTS,
     SHARES,
+    *(anatomy.COMPONENTS / f"{family}.npz" for family in tables.FAMILIES),
     *(report_provenance.METRICS / f"{name}.json" for name in ("evaluation", "data", "diagnosis", "train")),
 ]
 AGAINST = "HEAD"
@@ -65,13 +66,18 @@ def collect(against: str) -> dict[str, Any]:
         }
         for part, split in splits.items()
     }
-    add_components(parts, settings)
-    add_pictures(parts, stored, settings)
+    without_components = ""
+    try:
+        add_components(parts, settings)
+    except VadError as error:
+        without_components = f"Not shown: {error}"
+    add_pictures(parts, stored, settings, with_maps=not without_components)
     return {
         "parts": parts,
         "comparison": differences(against, list(parts), settings.evaluate.bootstrap),
         "provenance": report_provenance.provenance(WEIGHTS),
         "leaderboard": submitted(),
+        "without_components": without_components,
         "size": settings.resize.size,
         "names": {name: title.format(settings.evaluate.prevalence) for name, title in compare.FIGURES.items()},
         "few_clips": " ".join(compare.FEW_CLIPS.split()),
@@ -88,7 +94,10 @@ def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
 
 
 def add_components(parts: dict[str, Any], settings: params.Params) -> None:
-    """Put into each clip of all parts what every weighted component adds to the score of its frames, by name."""
+    """Put into each clip of all parts how strange every weighted component finds its frames, by name.
+
+    Raises VadError when a component is missing.
+    """
     added = anatomy.parts(settings)
     names = [name for name in added if name not in tables.KEYS]
     by_clip = dict(list(added.groupby(["split", "video"])))
@@ -99,7 +108,7 @@ def add_components(parts: dict[str, Any], settings: params.Params) -> None:
 
 
 def add_pictures(
-    parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]], settings: params.Params
+    parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]], settings: params.Params, with_maps: bool
 ) -> None:
     """Put thumbnails into the clips of all parts, within one budget, and pictures of their errors by the worst frames.
 
@@ -113,7 +122,8 @@ def add_pictures(
     for part, contents in parts.items():
         for row in (row for group in contents["worst"] for row in group["frames"]):
             row |= report_images.explain(model, stored[part][row["video"]].frame(row["frame"]))
-    every = anatomy.Maps(settings, {name.rpartition("_")[0] for name, w in settings.aggregate.weights.items() if w})
+    weighted = [name for name, weight in settings.aggregate.weights.items() if weight and with_maps]
+    every = anatomy.Maps(settings, {name.rpartition("_")[0] for name in weighted})
     for part, contents in parts.items():
         rows = [row for group in contents["worst"] for row in group["frames"]]
         found = [every.maps(revisions.PARTS[part], row["video"], row["frame"]) for row in rows]

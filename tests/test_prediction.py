@@ -134,7 +134,7 @@ def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.Mo
 
 def test_the_learning_rate_falls_where_the_loss_no_longer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
-    losses = iter([9.0, 8.0, *[8.5] * 20])
+    losses = iter([7.0, 9.0, 8.0, *[8.5] * 20])  # the untrained network is no lower bound
     monkeypatch.setattr(prediction, "held_out_loss", lambda *_: next(losses))
     epoch = prediction._epoch
 
@@ -144,7 +144,7 @@ def test_the_learning_rate_falls_where_the_loss_no_longer_does(monkeypatch: pyte
 
     monkeypatch.setattr(prediction, "_epoch", watched)
     _, history = fit(epochs=50, learning_rate=1e-3)
-    assert len(history) - 1 == 1 + prediction.PATIENCE == len(rates)
+    assert len(history) - 1 == 2 + prediction.PATIENCE == len(rates)
     steady = 2 + prediction.LOWERED_AFTER
     assert rates[:steady] == [1e-3] * steady and rates[steady] == pytest.approx(1e-3 * prediction.LOWERED_TO)
 

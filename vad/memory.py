@@ -1,7 +1,7 @@
 """A memory of what patches of normal frames look like to a network; what is far from all of it is strange.
 
-K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: of each
-training frame at most PER_FRAME patches, drawn at random, come to the choice of those that are remembered.
+K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: of a
+training frame PER_FRAME patches on average, drawn at random, come to the choice of those that are remembered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

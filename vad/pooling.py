@@ -16,6 +16,8 @@ SIDES = (1, BLOCK, 5, 9)
 TOP = 0.01
 """Share of the blocks that `top` averages, at least one."""
 QUANTILE = 0.99
+LEAST = 0.01
+"""Deviation of a frequency's logarithm at least: frames that are all alike know none."""
 POOLS = ("mean", "max", "top", "local", "scales", "spectrum")
 
 
@@ -41,7 +43,7 @@ class Spectrum:
         logarithms = np.log(amplitudes + self.floor)
         self.mean, deviation = logarithms.mean(0), logarithms.std(0)
         # A frequency that hardly varied in a few frames may well vary in more of them.
-        self.deviation = np.maximum(deviation, float(np.median(deviation)) or 1.0)
+        self.deviation = np.maximum(deviation, max(float(np.median(deviation)), LEAST))
 
     def excess(self, cells: np.ndarray) -> float:
         """By how many deviations the frequencies of cells (h, w) are stronger than usual: mean, weaker ones as 0."""

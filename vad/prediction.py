@@ -158,7 +158,8 @@ def fit(
     chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
-    schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER, threshold=0)
+    # Its patience is what it still bears.
+    schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
     # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
     history: list[dict[str, float]] = []
@@ -170,7 +171,8 @@ def fit(
         held_out = _finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out")
         row = {"epoch": epoch, "train": float(np.mean(losses)) if epoch else math.nan, "holdout": held_out}
         steps += len(losses)
-        schedule.step(held_out)
+        if epoch:
+            schedule.step(held_out)
         history.append(row | {"steps": steps})
         if epoch <= 1 or held_out < history[best]["holdout"]:
             best, best_weights = epoch, {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}

@@ -97,7 +97,7 @@ function drawTimeline(id, clip, [low, high], lanes, colours) {
   return positions;
 }
 
-/** What each component adds to a clip's scores, above nothing, on top of each other. */
+/** How strange each component finds the frames of a clip, on top of each other. */
 function drawComponents(id, { video, frame, components }) {
   const names = Object.keys(components);
   // From dark to bright, and in the order of the legend from the bottom up: colour is not all that tells them apart.

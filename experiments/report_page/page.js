@@ -70,7 +70,9 @@ function showClip() {
     `${count(frame.length, "frame")}, ${label ? `${label.filter(Boolean).length} anomalous` : "truth unknown"}`;
   const range = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
   state.positions = drawTimeline("timeline", clip(), range, LANES, data.colours);
-  drawComponents("components", clip());
+  byId("components-missing").textContent = data.without_components;
+  byId("components").style.height = data.without_components ? "0" : "";
+  if (!data.without_components) drawComponents("components", clip());
   byId("scrub").max = frame.length - 1;
   showFrame(score.indexOf(Math.max(...score)), true);
 }
@@ -134,7 +136,7 @@ function showWorst() {
   const maps = part().worst.some(({ frames }) => frames.some((row) => row.maps.length));
   byId("maps-about").textContent = !maps ? "" : "Beneath them, upright and cleaned where repair says so: where each " +
     "component of the score finds the frame strange, dark to bright up to the strangest here; the number is its " +
-    "highest, 1 about what is usual at that place.";
+    "highest, 1 being about the largest that training frames show at a place.";
   byId("worst").replaceChildren(...part().worst.flatMap(({ title, frames }) => [
     element("h3", {}, title), soft(frames.length ? WHY[title] : "There are none."),
     element("div", { class: "cases" }, ...frames.map(worstFrame)),
