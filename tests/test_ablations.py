@@ -84,6 +84,7 @@ def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "wrong": {"claim": 6, "set": {"gamma": 99.0}},
         "after_wrong": {"claim": 6, "against": "wrong", "set": {"gamma": 2.0}},
         "softer": {"claim": 6, "set": {"gamma": 1.0}},
+        "faster": {"claim": 3, "set": {"train.learning_rate": 0.001}},
     }
     (tmp_path / "ablations.yaml").write_text(
         yaml.safe_dump({"claims": {}, "experiments": experiments}, sort_keys=False)
@@ -103,12 +104,12 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     before = clone.outputs()
     assert ablations.main(["tiny"], []) == 1
     printed = capsys.readouterr()
-    assert "tiny: 5 experiments in" in printed.out
+    assert "tiny: 6 experiments in" in printed.out
     problems = printed.err.splitlines()
     assert len(problems) == 2 and "gamma = 99.0: must be a number above 0 and up to 10" in problems[0]
     assert problems[1] == "tiny after_wrong: wrong, which it is compared with, failed"
     found = {path.stem: json.loads(path.read_text()) for path in laboratory.iterdir()}
-    assert set(found) == {"base", "sharper", "softer"}
+    assert set(found) == {"base", "sharper", "softer", "faster"}
     assert found["softer"]["difference"]["benchmark"]["ap"]["difference"] == 0
     assert found["softer"]["difference"]["benchmark"]["ranking"]["same"] is True
     assert found["sharper"]["difference"]["benchmark"]["ranking"]["same"] is False
@@ -116,6 +117,7 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     assert found["base"]["figures"]["benchmark"]["ap"] == clone.metrics()["benchmark"]["ap"]
     assert found["base"]["curve"]["steps"][0] == 0 < found["base"]["curve"]["steps"][1]
     assert set(found["base"]["curve"]) == set(results.CURVE) and "curve" not in found["sharper"]  # nothing was trained
+    assert found["faster"]["curve"]["holdout"] != found["base"]["curve"]["holdout"]
     assert clone.outputs() == before
     folder = workspaces.WORKSPACES / "tiny"
     listed = "".join(workspaces.dvc(folder, "exp", "list", "--name-only"))
@@ -125,4 +127,7 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     real = workspaces.dvc
     monkeypatch.setattr(workspaces, "dvc", lambda folder, *command: commands.append(command) or real(folder, *command))
     assert ablations.main(["tiny"], ["softer", "sharper"]) == 0
-    assert commands == [("repro",)] and ran("".join(real(folder, "repro"))) == []
+    assert commands == [("checkout", "--force", "--allow-missing"), ("repro",)]
+    assert ran("\n".join(real(folder, "repro"))) == []
+    again = "\n".join(real(folder, "exp", "run", "-S", "train.learning_rate=0.001"))
+    assert "Stage 'train' is cached" in again and "train" not in ran(again)
