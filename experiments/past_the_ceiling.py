@@ -63,10 +63,10 @@ and AP on the benchmark. Where it is high, choosing on validation chooses well."
 
 OTHER_EVENTS = """\
 Where it is low, validation is small: that of the Avenue replica is 33 frames of one clip with one event, which most
-candidates find, and a tie ranks nothing. So the candidates that train no network ran again: with events of the same
-kinds at `validation.visibility` {visibility} instead of 1, so that one sees through them, and on {copies} copies of
-each clip, with events of its own each. Their mean AP on validation, and its rank correlation with AP on the benchmark,
-which stays the same:"""
+candidates find, and a tie ranks nothing. Other events for the candidates that train no network: `faint`, of the same
+kinds at `validation.visibility` {visibility} instead of 1, so that one sees through them; `copies`, {copies} copies of
+each clip with events of their own. Mean AP on validation, and its rank correlation with AP on the benchmark, which
+stays the same; what is empty was not run:"""
 
 
 def page() -> str:
