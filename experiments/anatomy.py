@@ -66,7 +66,7 @@ class Maps:
             network, size = prediction.load(PREDICTOR), settings.predict.batch_size
             self.of_clip["prediction"] = lambda clip: predict.cells_of(network, clip, size)
         if "memory" in wanted:
-            remembered = memory.learned(AUTOENCODER, RESIZED, settings)
+            remembered = memory.learned(AUTOENCODER, PREDICTOR, RESIZED, settings)
             self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
         splits = (*PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {

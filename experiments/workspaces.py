@@ -40,10 +40,11 @@ def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str
 
 
 def prepare(dataset: str) -> Path:
-    """The folder of a data set's clone: the project's HEAD with the data set's parameters, on the branch `base`.
+    """The folder of a data set's clone: the project's HEAD with the data set's parameters.
 
-    Where it was computed before, at an older HEAD perhaps, DVC computes again only what depends on what changed.
-    Raises VadError as `data_parameters` does, and when Git can't make the clone.
+    Where it was computed before, at an older HEAD perhaps, DVC computes again only what depends on what changed; the
+    branch `base` stays at what was computed then until `commit`. Raises VadError as `data_parameters` does, and when Git
+    can't make the clone.
     """
     changes = data_parameters(dataset)
     folder = WORKSPACES / dataset
@@ -53,7 +54,7 @@ def prepare(dataset: str) -> Path:
     if git(TOP, "status", "--porcelain", "--untracked-files=no", "--", "stages", "vad", "dvc.yaml", "params.yaml"):
         print("What is not committed is not part of these experiments: they run the code of HEAD", file=sys.stderr)
     git(folder, "fetch", "--quiet", str(TOP), "HEAD")
-    git(folder, "checkout", "--quiet", "--force", "-B", "base", "FETCH_HEAD")
+    git(folder, "checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
     (folder / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {TOP / '.dvc' / 'cache'}\n", encoding="utf-8")
     set_parameters(folder / "params.yaml", changes)
     if computed:
@@ -75,6 +76,7 @@ def commit(folder: Path) -> None:
         when = git(folder, "log", "-1", "--format=%cI", "FETCH_HEAD").strip()
         dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
         git(folder, "commit", "--quiet", "--message", "The recipe as it is, on this data set", **dates)
+    git(folder, "checkout", "--quiet", "-B", "base")
 
 
 def restore(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Memory: small frames -> how far each patch is, to a network, from the nearest of normal frames."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,18 @@ SAMPLED = 400
 """Training frames, at most, whose patches may be remembered."""
 
 
-def main(weights: Path, resized: Path, diagnosis: Path, components: Path) -> None:
+def main(autoencoder: Path, predictor: Path, resized: Path, diagnosis: Path, components: Path) -> None:
     settings = params.load(PARAMS)
     keys = [clips.keys(split, [clip]) for split in SCORED for clip in clips.open_resized(resized, split)]
     table = pd.concat(keys, ignore_index=True)
     if settings.memory.enabled:
-        table = pd.concat([table, score(weights, resized, diagnosis, settings)], axis=1)
+        table = pd.concat([table, score(autoencoder, predictor, resized, diagnosis, settings)], axis=1)
     tables.write_components(components, table)
 
 
-def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params) -> pd.DataFrame:
+def score(autoencoder: Path, predictor: Path, resized: Path, diagnosis: Path, settings: params.Params) -> pd.DataFrame:
     """memory_POOL for every one of pooling.POOLS, of every frame of SCORED, in order."""
-    remembered = learned(weights, resized, settings)
+    remembered = learned(autoencoder, predictor, resized, settings)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     cells = {split: list[np.ndarray]() for split in SCORED}
     for split in SCORED:
@@ -44,27 +44,45 @@ def score(weights: Path, resized: Path, diagnosis: Path, settings: params.Params
     return pd.DataFrame(pooled).add_prefix("memory_")
 
 
-def learned(weights: Path, resized: Path, settings: params.Params) -> "Memory":
+def learned(autoencoder: Path, predictor: Path, resized: Path, settings: params.Params) -> "Memory":
     """The patches of training frames that are remembered."""
     import torch
 
-    from vad import autoencoder, memory, runtime
+    from vad import memory, prediction, runtime
+    from vad.autoencoder import Autoencoder, load
 
     fabric = runtime.fabric()
     chosen = settings.memory
-    network = autoencoder.load(weights) if chosen.features == "autoencoder" else memory.Pretrained(chosen.weights)
+    network: Autoencoder | prediction.Predictor | memory.Pretrained
+    if chosen.features == "autoencoder":
+        network = load(autoencoder)
+    elif chosen.features == "predictor":
+        network = prediction.load(predictor)
+    else:
+        network = memory.Pretrained(chosen.features, chosen.weights)
     fabric.to_device(network.eval().requires_grad_(False))
     remembered = memory.Memory(network, chosen.layers, chosen.neighbours, torch.device(fabric.device))
-    remembered.learn(sampled(clips.open_resized(resized, "train")), chosen.patches, settings.seed)
+    training = [seen_by(remembered, clip) for clip in clips.open_resized(resized, "train")]
+    remembered.learn(sampled(training), chosen.patches, settings.seed)
     return remembered
+
+
+def seen_by(remembered: "Memory", clip: clips.Clip) -> clips.Clip:
+    """A clip of what the memory's network looks at: single frames, or each with those before it."""
+    from vad.prediction import Leads, Predictor
+
+    network = remembered.network
+    if not isinstance(network, Predictor):
+        return clip
+    return Leads(clip.video, clip.numbers, clip.path, clip, network.history)
 
 
 def cells_of(remembered: "Memory", clip: clips.Clip) -> list[np.ndarray]:
     """The cells (h, w) of each frame's distances, in order."""
-    return [pooling.to_cells(distances, 1) for distances in remembered.maps(clip)]
+    return [pooling.to_cells(distances, 1) for distances in remembered.maps(seen_by(remembered, clip))]
 
 
-def sampled(training: list[clips.MappedClip]) -> Iterator[np.ndarray]:
+def sampled(training: Sequence[clips.Clip]) -> Iterator[np.ndarray]:
     """At most SAMPLED training frames, spread evenly over all of them."""
     frames = [(clip, int(number)) for clip in training for number in clip.numbers]
     for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int)):

@@ -123,6 +123,11 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     listed = "".join(workspaces.dvc(folder, "exp", "list", "--name-only"))
     assert "sharper" in listed and "softer" in listed
 
+    # A start that was cut off before anything was computed.
+    kept = workspaces.git(folder, "show", "base:dvc.lock")
+    workspaces.prepare("tiny")
+    assert workspaces.git(folder, "show", "base:dvc.lock") == kept
+
     commands = []
     real = workspaces.dvc
     monkeypatch.setattr(workspaces, "dvc", lambda folder, *command: commands.append(command) or real(folder, *command))

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from tests.synthetic import walking_square
-from vad import VadError, clips, encoders, memory
+from vad import VadError, clips, memory
 from vad.autoencoder import Autoencoder
 from vad.memory import Memory
+from vad.params import Backbone, Network
+from vad.prediction import NETWORKS, Leads
 
 LAYERS = ("layer1", "layer2")
 SIZE = (64, 64)
@@ -102,39 +104,46 @@ def test_no_frames_are_an_error_in_one_line(network: Autoencoder) -> None:
         Memory(network, LAYERS, 1, torch.device("cpu")).learn([], 10, 0)
 
 
-def torchvisions(path: Path, seed: int) -> Path:
-    """A file as torchvision saves its resnet18."""
-    from torchvision.models import resnet18
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_memory_of_a_predictor_holds_motion(name: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames each of which is normal, in an order that is not."""
+    monkeypatch.setattr(memory, "PER_FRAME", 16 * 16)
+    torch.manual_seed(0)
+    network = NETWORKS[name](2).eval()
+    frames = walking_square(12, SIZE)
+    remembered = Memory(network, ("layer2", "layer3"), 1, torch.device("cpu"))
+    there, back = (Leads("01", np.arange(12), Path("01.npy"), clip(order), 2) for order in (frames, frames[::-1]))
+    remembered.learn(there, 10**6, 0)
+    known, strange = (np.stack(list(remembered.maps(way))).max((1, 2)) for way in (there, back))
+    # At an end of a clip what leads to a frame is read backwards, so both ways share these two.
+    assert known.max() < 0.1 * strange[1:-1].min()
 
-    torch.manual_seed(seed)
-    torch.save(resnet18().state_dict(), path)
-    return path
 
+@pytest.mark.parametrize(("name", "modules"), [("resnet18", 6), ("convnext_tiny", 4)])
+def test_pretrained_weights_come_from_a_file(tmp_path: Path, name: Backbone, modules: int) -> None:
+    from torchvision.models import get_model
 
-def test_pretrained_weights_come_from_a_file(tmp_path: Path) -> None:
     images = torch.rand(2, 3, 64, 64)
-    one, two = (memory.Pretrained(torchvisions(tmp_path / f"{n}.pth", n)).eval() for n in (1, 2))
-    assert (one.features(images)["layer2"] != two.features(images)["layer2"]).any()
-    from torchvision.models import resnet18
-
-    whole = resnet18()
-    whole.load_state_dict(torch.load(tmp_path / "1.pth", weights_only=True))
-    stem = torch.nn.Sequential(*list(whole.eval().children())[:6])
+    torch.manual_seed(1)
+    whole = get_model(name, weights=None).eval()
+    torch.save(whole.state_dict(), tmp_path / "weights.pth")
+    found = memory.Pretrained(name, tmp_path / "weights.pth").features(images)
+    stem = torch.nn.Sequential(*list(whole.features if name == "convnext_tiny" else whole.children())[:modules])
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     expected = stem((images - mean.view(1, 3, 1, 1)) / deviation.view(1, 3, 1, 1))
-    torch.testing.assert_close(one.features(images)["layer2"], expected)
+    torch.testing.assert_close(found["layer2"], expected)
 
 
 def test_a_file_that_is_missing_or_something_else_is_an_error_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(VadError, match=r"none.pth: no such file; correct memory.weights"):
-        memory.Pretrained(tmp_path / "none.pth")
+        memory.Pretrained("resnet18", tmp_path / "none.pth")
     (tmp_path / "text.pth").write_text("hello")
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
     for name in ("text.pth", "other.pth"):
         with pytest.raises(
             VadError, match=rf"{name}: not torchvision's resnet18 \(.*\); correct memory.weights"
         ) as error:
-            memory.Pretrained(tmp_path / name)
+            memory.Pretrained("resnet18", tmp_path / name)
         assert "\n" not in str(error.value)
 
 
@@ -142,9 +151,9 @@ def test_offline_says_where_the_weights_may_come_from(monkeypatch: pytest.Monkey
     def offline(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(encoders, "get_model", offline)
-    with pytest.raises(VadError, match=r"memory.features = resnet18: .*no network.*, or name a file in memory.weights"):
-        memory.Pretrained(None)
+    monkeypatch.setattr(memory, "get_model", offline)
+    with pytest.raises(VadError, match=r"memory.features = resnet50: .*no network.*name a file .* in memory.weights"):
+        memory.Pretrained("resnet50", None)
 
 
 def test_the_stage_loads_no_torch_while_memory_is_off() -> None:

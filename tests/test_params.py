@@ -60,6 +60,11 @@ def test_settings_that_exclude_each_other_are_refused(tmp_path: Path) -> None:
     assert "train.pretrained and train.weights exclude each other" in refused(tmp_path, "train", both)
 
 
+def test_a_memory_of_a_predictor_that_is_off_is_refused(tmp_path: Path) -> None:
+    remembered = DEFAULT["memory"] | {"enabled": True, "features": "predictor"}
+    assert "memory.features = predictor: takes predict.enabled: true" in refused(tmp_path, "memory", remembered)
+
+
 def test_a_weight_on_what_is_not_computed_is_refused(tmp_path: Path) -> None:
     for name, remedy in {
         "prediction_max": "takes predict.enabled: true",

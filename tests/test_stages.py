@@ -75,7 +75,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, COMPONENTS / "motion.npz")
     predictor.main(Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
     predict.main(PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "prediction.npz")
-    memory.main(TRAIN[1], Path("data/resized"), DIAGNOSIS, COMPONENTS / "memory.npz")
+    memory.main(TRAIN[1], PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "memory.npz")
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
         Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),

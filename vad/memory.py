@@ -13,9 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vad import VadError, encoders
+import vad.torchvision_compat  # noqa: F401  must come before torchvision
+
+from torchvision.models import get_model  # isort: skip
+from torchvision.models.feature_extraction import create_feature_extractor  # isort: skip
+
+from vad import VadError
 from vad.autoencoder import to_images
-from vad.clips import Clip
+from vad.params import Backbone
 
 PER_FRAME = 64
 """Patches of a training frame, on average, from which those to remember are chosen."""
@@ -24,63 +29,64 @@ PROJECTED = 64
 BATCH = 32
 CHUNK = 4096
 """Patches that are compared with all that are remembered at once."""
+RESNET_STAGES = {f"layer{number}": f"layer{number}" for number in (1, 2, 3)}
+CONVNEXT_STAGES = {f"features.{2 * number - 1}": f"layer{number}" for number in (1, 2, 3)}
+"""Where torchvision's networks give layer1 to layer3."""
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
 
 
 class Network(Protocol):
-    """What gives features: an encoder or an autoencoder."""
+    """What gives features: an encoder, an autoencoder, a predictor."""
 
     def features(self, images: Tensor) -> dict[str, Tensor]: ...
 
 
 class Pretrained(torch.nn.Module):
-    """torchvision's resnet18 with ImageNet's weights, on images in [0, 1]."""
+    """A backbone of torchvision with weights from ImageNet, on images in [0, 1]."""
 
-    def __init__(self, weights: Path | None) -> None:
-        """`weights`: a file of its state dict; None takes torchvision's own.
+    def __init__(self, name: Backbone, weights: Path | None) -> None:
+        """`weights`: a file of its state dict, as torchvision saves it; None takes torchvision's own.
 
         Raises VadError for a file that is missing or holds something else, and where nothing can be downloaded.
         """
         super().__init__()
         try:
-            self.encoder = encoders.make("resnet18", pretrained=weights is None)
-        except VadError as error:
-            reason = str(error).replace("train.pretrained", "memory.features = resnet18")
-            raise VadError(f"{reason}, or name a file in memory.weights") from None
+            network = get_model(name, weights="IMAGENET1K_V1" if weights is None else None)
+        except OSError as error:
+            raise VadError(
+                f"memory.features = {name}: its weights can't be downloaded ({error}); "
+                "name a file of them in memory.weights"
+            ) from None
         if weights is not None:
-            self.encoder.load_state_dict(read_resnet18(weights))
+            _load(network, name, weights)
+        stages = CONVNEXT_STAGES if name == "convnext_tiny" else RESNET_STAGES
+        self.stages = create_feature_extractor(network.eval(), stages)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         mean, deviation = _IMAGENET.to(images.device)
-        return self.encoder.features((images - mean) / deviation)
+        found: dict[str, Tensor] = self.stages((images - mean) / deviation)
+        return found
 
 
-def read_resnet18(path: Path) -> dict[str, Tensor]:
-    """A .pth file of torchvision's resnet18, read without running code from it -> the state dict of our encoder.
+def _load(network: torch.nn.Module, name: Backbone, path: Path) -> None:
+    """Put weights of a .pth file into a network of torchvision, without running code from it.
 
-    Raises VadError when it is missing, damaged or of another network.
+    Raises VadError when the file is missing, damaged or of another network.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        # Ours is the list of its modules, without the head.
-        names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
-        renamed = {}
-        for name, value in state.items():
-            module, _, rest = name.partition(".")
-            if module in names:
-                renamed[f"{names.index(module)}.{rest}"] = value
-        encoders.make("resnet18").load_state_dict(renamed)
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise VadError(f"{path}: no such file; correct memory.weights") from None
     except Exception as error:  # torch raises many kinds for a file that is not its own
         reason = " ".join(str(error).split())[:150]
-        raise VadError(f"{path}: not torchvision's resnet18 ({reason}); correct memory.weights") from None
-    return renamed
+        raise VadError(f"{path}: not torchvision's {name} ({reason}); correct memory.weights") from None
 
 
 @torch.inference_mode()
 def patches(network: Network, frames: Tensor, layers: Sequence[str]) -> list[Tensor]:
     """Features (N, C, h, w) of each layer for frames (N, H, W, 3) uint8, on the grid of the finest layer.
+
+    A predictor takes several frames side by side, (N, H, W, 3 * history).
 
     Each patch has seen its neighbours: means over 3 x 3, as in the paper; at the frame's edge over those there are.
     """
@@ -108,7 +114,10 @@ def coreset(candidates: Tensor, count: int, generator: torch.Generator) -> Tenso
 
 
 class Memory:
-    """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them."""
+    """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them.
+
+    Frames are (H, W, 3) uint8, or what leads to the next frame for a predictor: `prediction.Leads`.
+    """
 
     def __init__(self, network: Network, layers: Sequence[str], neighbours: int, device: torch.device) -> None:
         self.network, self.layers, self.neighbours, self.device = network, tuple(layers), neighbours, device
@@ -116,7 +125,7 @@ class Memory:
         self.patches = torch.empty(0)
 
     def learn(self, frames: Iterable[np.ndarray], count: int, seed: int) -> None:
-        """Remember `count` patches of training frames (H, W, 3) uint8, the same ones for the same seed."""
+        """Remember `count` patches of training frames, the same ones for the same seed."""
         generator = torch.Generator().manual_seed(seed)
         rows: list[list[Tensor]] = []
         for batch in batches(frames, self.device):
@@ -130,9 +139,9 @@ class Memory:
         candidates = self._scaled(layers)
         self.patches = candidates[coreset(candidates, count, generator)].to(self.device)
 
-    def maps(self, clip: Clip) -> Iterator[np.ndarray]:
-        """For each frame of a clip, in order, the distance of every patch to the nearest remembered (h, w)."""
-        for batch in batches(clip, self.device):
+    def maps(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """For each frame, in order, the distance of every patch to the nearest remembered (h, w)."""
+        for batch in batches(frames, self.device):
             found = patches(self.network, batch, self.layers)
             nearest = torch.cat(list(map(self._nearest, self._scaled(map(_flat, found)).split(CHUNK))))
             yield from nearest.view(len(batch), *found[0].shape[2:]).cpu().numpy()

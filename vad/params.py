@@ -50,6 +50,9 @@ Network = Literal["unet", "convlstm"]
 """What predicts a frame."""
 NETWORKS: tuple[Network, ...] = get_args(Network)
 
+Backbone = Literal["resnet18", "resnet50", "wide_resnet50_2", "convnext_tiny"]
+"""What gives features for the memory, pretrained on ImageNet."""
+
 Precision = Literal["32-true", "bf16-mixed"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -134,10 +137,10 @@ class Memory(Section):
     """The memory of what patches of normal frames look like to a network; the distance to it is a component."""
 
     enabled: bool = Field(description="true or false")
-    features: Literal["autoencoder", "resnet18"] = Field(
-        description="autoencoder, or resnet18 for torchvision's pretrained on ImageNet"
+    features: Literal["autoencoder", "predictor", Backbone] = Field(
+        description="autoencoder, predictor, or resnet18, resnet50, wide_resnet50_2, convnext_tiny from ImageNet"
     )
-    weights: Path | None = Field(description="null, or a file of resnet18's weights instead of a download")
+    weights: Path | None = Field(description="null, or a file of the backbone's weights instead of a download")
     layers: tuple[Literal["layer1", "layer2", "layer3"], ...] = Field(
         min_length=1, description="a list of layer1, layer2, layer3"
     )
@@ -237,6 +240,12 @@ class Params(Section):
             for stage, made in (("predict", "prediction"), ("memory", "memory")):
                 if family == made and not getattr(self, stage).enabled:
                     raise ValueError(f"aggregate.weights.{name} = {weight}: takes {stage}.enabled: true")
+        return self
+
+    @model_validator(mode="after")
+    def _predictor_to_remember_with(self) -> "Params":
+        if self.memory.enabled and self.memory.features == "predictor" and not self.predict.enabled:
+            raise ValueError("memory.features = predictor: takes predict.enabled: true")
         return self
 
     @model_validator(mode="after")

@@ -5,9 +5,11 @@ adversarial and its optical-flow term. The network is a U-Net (Ronneberger, Fisc
 convolutional LSTM.
 """
 
+import abc
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +65,7 @@ class Level(nn.Sequential):
         super().__init__(*layers)
 
 
-class Predictor(nn.Module):
+class Predictor(nn.Module, abc.ABC):
     """Frames (N, 3 * history, H, W) in [0, 1], the nearest last -> the change to the next, (N, 3, H, W).
 
     Sides are multiples of 16. The change is learnt, not the frame: the scene is right from the first step on, and the
@@ -74,6 +76,10 @@ class Predictor(nn.Module):
     def __init__(self, history: int) -> None:
         super().__init__()
         self.history = history
+
+    @abc.abstractmethod
+    def features(self, past: Tensor) -> dict[str, Tensor]:
+        """What its levels make of the frames, by name: layer1 to layer3 at least."""
 
 
 class UNet(Predictor):
@@ -89,13 +95,18 @@ class UNet(Predictor):
         self.up = nn.ModuleList(Level(2 * shallow, shallow) for _, shallow in upwards)
         self.head = _silent(nn.Conv2d(WIDTHS[0], 4 * 3, 3, padding=1))
 
-    def forward(self, past: Tensor) -> Tensor:
+    def features(self, past: Tensor) -> dict[str, Tensor]:
+        """layer1 to layer4: what goes over the skip connections, WIDTHS channels at 1/2 to 1/16 of the side."""
         state = F.pixel_unshuffle(past, 2)
-        skipped: list[Tensor] = []
+        levels: dict[str, Tensor] = {}
         for number, level in enumerate(self.down):
             state = level(F.max_pool2d(state, 2) if number else state)
-            skipped.append(state)
-        for enlarge, level, beside in zip(self.enlarge, self.up, skipped[-2::-1], strict=True):
+            levels[f"layer{number + 1}"] = state
+        return levels
+
+    def forward(self, past: Tensor) -> Tensor:
+        *skipped, state = self.features(past).values()
+        for enlarge, level, beside in zip(self.enlarge, self.up, reversed(skipped), strict=True):
             state = level(torch.cat([enlarge(state), beside], 1))
         return F.pixel_shuffle(self.head(state), 2)
 
@@ -113,7 +124,8 @@ class ConvLSTM(Predictor):
         self.tell = Level(2 * HIDDEN, HIDDEN)
         self.head = _silent(nn.Conv2d(HIDDEN, 4 * 4 * 3, 3, padding=1))
 
-    def forward(self, past: Tensor) -> Tensor:
+    def features(self, past: Tensor) -> dict[str, Tensor]:
+        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept in mind, what follows of both."""
         frames = past.unflatten(1, (self.history, 3))
         # Each with its change from the one before: gates that saturate would keep too little of it.
         changes = torch.cat([torch.zeros_like(frames[:, :1]), frames.diff(dim=1)], 1)
@@ -124,7 +136,11 @@ class ConvLSTM(Predictor):
             enter, forget, leave, found = self.gates(torch.cat([step, state], 1)).chunk(4, 1)
             memory = forget.sigmoid() * memory + enter.sigmoid() * found.tanh()
             state = leave.sigmoid() * memory.tanh()
-        return F.pixel_shuffle(self.head(self.tell(torch.cat([seen[:, -1], state], 1))), 4)
+        told = self.tell(torch.cat([seen[:, -1], state], 1))
+        return {"layer1": seen[:, -1], "layer2": state, "layer3": told}
+
+    def forward(self, past: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.head(self.features(past)["layer3"]), 4)
 
 
 NETWORKS: dict[Network, type[Predictor]] = {"unet": UNet, "convlstm": ConvLSTM}
@@ -238,6 +254,22 @@ def sources(position: int, length: int, history: int) -> list[int]:
     before, after = position, length - 1 - position
     step = -1 if before >= min(history, after) else 1
     return [min(max(position + step * away, 0), length - 1) for away in range(history, 0, -1)]
+
+
+@dataclass(frozen=True)
+class Leads(Clip):
+    """A clip whose frames are what leads to the next: each with those before it, (H, W, 3 * history) uint8.
+
+    The frame itself is the last. Of the first ones of a clip those after it serve, as for `sources`.
+    """
+
+    source: Clip
+    history: int
+
+    def frame(self, number: int) -> np.ndarray:
+        position = int(np.searchsorted(self.numbers, number))
+        others = self.numbers[sources(position, len(self), self.history - 1)].tolist()
+        return np.concatenate([self.source.frame(seen) for seen in (*others, number)], axis=2)
 
 
 def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
