@@ -160,7 +160,11 @@ class Runner:
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
-        return stated | {"set": experiment.set} | results.compare(self._folder(against), self._folder(experiment))
+        # Other validation clips can't be paired.
+        own = [key for key in experiment.set if key.startswith("validation.") and key not in against.set]
+        parts = ["benchmark"] if own else list(results.PARTS)
+        compared = results.compare(self._folder(against), self._folder(experiment), parts)
+        return stated | {"set": experiment.set} | compared
 
     def _folder(self, experiment: Experiment) -> Path:
         base = workspaces.git(self.folder, "rev-parse", "base").strip()[:12]

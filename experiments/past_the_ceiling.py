@@ -83,10 +83,12 @@ def page() -> str:
                 "## The recipes",
                 "\n".join(f"- `{name}`: {entry['says']}" for name, entry in stated["recipes"].items()),
                 _figures(recipes, found),
-                *_draws(recipes, alone),
                 *_published(found),
                 "## Each component alone, on repaired frames",
-                _figures(["background", *alone], found),
+                _figures(alone, found),
+                "What it lacks against `best`, paired:",
+                _steps(alone, experiments, found),
+                *_draws(recipes, alone, experiments),
                 "## Step by step",
                 "Each against the one it is compared with, paired.",
                 _steps([*stated["recipes"], *steps], experiments, found),
@@ -139,12 +141,13 @@ def ranked(stated: dict[str, Any], found: dict[str, Results]) -> list[tuple[str,
     return sorted(rows, key=lambda row: -row[1])
 
 
-def _draws(recipes: list[str], alone: list[str]) -> list[str]:
+def _draws(recipes: list[str], alone: list[str], experiments: dict[str, Experiment]) -> list[str]:
     """The recipes and the components alone on replicas of other draws, where they ran."""
     results = verdicts.read_results(ablations.RESULTS)
     found = {name: results[name] for name in DRAWS if name in results}
-    figures = _figures([*recipes, "background", *alone], found)
-    return ["The same clips, corrupted by other draws:", figures] if found else []
+    figures = _figures([*recipes, *alone], found)
+    paired = _steps([*(name for name in recipes if name != BASE), *alone], experiments, found)
+    return ["## The same clips, corrupted by other draws", figures, "Paired:", paired] if found else []
 
 
 def chosen(stated: dict[str, Any], experiments: dict[str, Experiment], found: dict[str, Results]) -> str:

@@ -1,6 +1,7 @@
 """What an experiment came to against another, from the files that both left: figures, differences, groups of frames."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ DRAWS, SEED = 1000, 82
 SIDES = ("against", "experiment")
 
 
-def compare(before: Path, after: Path) -> dict[str, Any]:
+def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) -> dict[str, Any]:
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
-    `figures` are its own, by part; `difference` the paired ones, by part, as `comparison.compare` gives them without
+    `figures` are its own, by part; `difference` the paired ones, of `parts`, as `comparison.compare` gives them without
     single frames; `groups` the same of flipped, static and clean test frames alone; `train` its losses, and `curve` of
     a network that was trained for it, by epoch its held-out loss and its collapse after so many steps.
     """
@@ -34,7 +35,7 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
     figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))
     result: dict[str, Any] = {"figures": figures, "difference": {}, "groups": {}}
     for part, split in PARTS.items():
-        if part not in figures:
+        if part not in figures or part not in parts:
             continue
         a, b = (scored[side][scored[side]["split"] == split] for side in SIDES)
         paired = comparison.pair(a, b, SIDES, part)

@@ -43,8 +43,8 @@ def prepare(dataset: str) -> Path:
     """The folder of a data set's clone: the project's HEAD with the data set's parameters.
 
     Where it was computed before, at an older HEAD perhaps, DVC computes again only what depends on what changed; the
-    branch `base` stays at what was computed then until `commit`. Raises VadError as `data_parameters` does, and when Git
-    can't make the clone.
+    branch `base` stays at what was computed then until `commit`. Raises VadError as `data_parameters` does, and when
+    Git can't make the clone.
     """
     changes = data_parameters(dataset)
     folder = WORKSPACES / dataset

@@ -42,7 +42,7 @@ def test_every_experiment_is_valid_and_changes_something(name: str, tmp_path: Pa
 
 
 def test_no_two_experiments_are_the_same() -> None:
-    settings = [json.dumps(experiment.set, sort_keys=True) for experiment in EXPERIMENTS.values()]
+    settings = [json.dumps([experiment.set, experiment.against], sort_keys=True) for experiment in EXPERIMENTS.values()]
     assert len(set(settings)) == len(settings)
 
 
@@ -84,6 +84,7 @@ def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "wrong": {"claim": 6, "set": {"gamma": 99.0}},
         "after_wrong": {"claim": 6, "against": "wrong", "set": {"gamma": 2.0}},
         "softer": {"claim": 6, "set": {"gamma": 1.0}},
+        "copied": {"claim": 6, "set": {"validation.copies": 2}},
         "faster": {"claim": 3, "set": {"train.learning_rate": 0.001}},
     }
     (tmp_path / "ablations.yaml").write_text(
@@ -104,12 +105,12 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     before = clone.outputs()
     assert ablations.main(["tiny"], []) == 1
     printed = capsys.readouterr()
-    assert "tiny: 6 experiments in" in printed.out
+    assert "tiny: 7 experiments in" in printed.out
     problems = printed.err.splitlines()
     assert len(problems) == 2 and "gamma = 99.0: must be a number above 0 and up to 10" in problems[0]
     assert problems[1] == "tiny after_wrong: wrong, which it is compared with, failed"
     found = {path.stem: json.loads(path.read_text()) for path in laboratory.iterdir()}
-    assert set(found) == {"base", "sharper", "softer", "faster"}
+    assert set(found) == {"base", "sharper", "softer", "faster", "copied"}
     assert found["softer"]["difference"]["benchmark"]["ap"]["difference"] == 0
     assert found["softer"]["difference"]["benchmark"]["ranking"]["same"] is True
     assert found["sharper"]["difference"]["benchmark"]["ranking"]["same"] is False
@@ -118,6 +119,9 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     assert found["base"]["curve"]["steps"][0] == 0 < found["base"]["curve"]["steps"][1]
     assert set(found["base"]["curve"]) == set(results.CURVE) and "curve" not in found["sharper"]  # nothing was trained
     assert found["faster"]["curve"]["holdout"] != found["base"]["curve"]["holdout"]
+    clips = {name: found[name]["figures"]["validation"]["clips"] for name in ("base", "copied")}
+    assert clips["copied"] == 2 * clips["base"]
+    assert set(found["copied"]["difference"]) == {"benchmark"} < set(found["softer"]["difference"])
     assert clone.outputs() == before
     folder = workspaces.WORKSPACES / "tiny"
     listed = "".join(workspaces.dvc(folder, "exp", "list", "--name-only"))
