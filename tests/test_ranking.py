@@ -141,8 +141,16 @@ def test_calibration_looks_at_held_out_frames_only(table: pd.DataFrame) -> None:
     np.testing.assert_array_equal(scores["score"].to_numpy()[:-1], again["score"].to_numpy()[:-1])
 
 
+def test_one_component_s_quiet_does_not_outweigh_another_s_alarm(table: pd.DataFrame) -> None:
+    values = np.arange(len(table), dtype=float)
+    both = ranking.normalise(values, table, "calibrated")
+    above = ranking.normalise(values, table, "calibrated_above")
+    assert both.min() < 0 < both.max()
+    np.testing.assert_array_equal(above, np.maximum(both, 0))
+
+
 def test_constant_values_normalise_to_zero(table: pd.DataFrame) -> None:
-    for how in ("global", "per_video", "calibrated"):
+    for how in ("global", "per_video", "calibrated", "calibrated_above"):
         assert (ranking.normalise(np.full(len(table), 3.0), table, how) == 0).all()
 
 

@@ -189,8 +189,8 @@ class Aggregate(Section):
         description="component: weight of at least 0; components are " + ", ".join(COMPONENTS)
     )
     views: Literal["mean", "min", "max"] = Field(description="mean, min or max")
-    normalise: Literal["none", "global", "per_video", "calibrated"] = Field(
-        description="none, global, per_video or calibrated"
+    normalise: Literal["none", "global", "per_video", "calibrated", "calibrated_above"] = Field(
+        description="none, global, per_video, calibrated or calibrated_above"
     )
     normalise_on: Literal["score", "component"] = Field(description="score or component")
     smooth: Smooth = Field(description="method, sigma, window, alpha")
