@@ -1,6 +1,7 @@
 """Run one of the complete settings of experiments/recipes.yaml as a DVC experiment, on the data of params.yaml.
 
     python -m experiments.recipe best
+    python -m experiments.recipe with_prediction      # any of its steps, too
 
 Stages that are up to date are not run again. The experiment is named after the recipe, with a number where that name
 is taken.
@@ -20,10 +21,11 @@ REFERENCE = "reference"
 
 
 def recipes() -> dict[str, ablations.Experiment]:
-    """Every recipe by its name; `reference` changes nothing."""
+    """Every recipe and every step by its name; `reference` changes nothing."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     known = ablations.load_recipes()
-    return {REFERENCE: ablations.Experiment(REFERENCE, 0, {})} | {name: known[name] for name in stated["recipes"]}
+    names = (*stated["recipes"], *stated["steps"])
+    return {REFERENCE: ablations.Experiment(REFERENCE, 0, {})} | {name: known[name] for name in names}
 
 
 def free_name(recipe: str) -> str:
