@@ -7,6 +7,7 @@ chose it can be trusted.
 """
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +94,22 @@ def page() -> str:
                 "Each against the one it is compared with, paired.",
                 _steps([*stated["recipes"], *steps], experiments, found),
                 "## How `best` was chosen",
-                CHOSEN.format(
-                    chosen_on=_names(stated["chosen_on"]),
-                    later=_names([name for name, *_ in ranked(stated, found) if name in stated["later"]]),
-                    tie=stated["tie"],
+                _wrapped(
+                    CHOSEN.format(
+                        chosen_on=_names(stated["chosen_on"]),
+                        later=_names([name for name, *_ in ranked(stated, found) if name in stated["later"]]),
+                        tie=stated["tie"],
+                    )
                 ),
                 _choice(stated, experiments, found),
                 "## Can validation be trusted?",
                 TRUST,
                 _trust(stated, verdicts.read_results(ablations.RESULTS)),
-                OTHER_EVENTS.format(
-                    visibility=stated["validations"]["faint"]["validation.visibility"],
-                    copies=stated["validations"]["copies"]["validation.copies"],
+                _wrapped(
+                    OTHER_EVENTS.format(
+                        visibility=stated["validations"]["faint"]["validation.visibility"],
+                        copies=stated["validations"]["copies"]["validation.copies"],
+                    )
                 ),
                 _on_other_events(stated, found),
             ]
@@ -164,6 +169,11 @@ def _published(found: dict[str, Results]) -> list[str]:
     """What others reached, where there are figures on the same clips to read beside it."""
     others = table(["", "Ped2, all of it", "Avenue, all of it"], [list(row) for row in ELSEWHERE])
     return [PUBLISHED, others] if {"ped2", "avenue"} & set(found) else []
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs whose lines end where those of the rest of the page do."""
+    return "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in text.split("\n\n"))
 
 
 def _names(names: list[str]) -> str:
