@@ -27,9 +27,9 @@ BREAKS = {
     "train": ("stages/train.py", "runtime.seed(settings.seed)", "pass"),
     "infer": ("stages/infer.py", "views.view(name)(images)", 'views.view("identity")(images)'),
     "motion": ("stages/motion.py", "unflip=undo.unflip", "unflip=False"),
-    "predictor": ("stages/predictor.py", 'files.write_text(weights, "")', 'files.write_text(weights, "no weights")'),
-    "predict": ("stages/predict.py", "for split in SCORED for clip in", "for split in SCORED[1:] for clip in"),
-    "memory": ("stages/memory.py", "pd.concat(keys, ignore_index=True)", "pd.concat(keys[1:], ignore_index=True)"),
+    "predictor": ("stages/predictor.py", "runtime.seed(settings.seed)", "pass"),
+    "predict": ("stages/predict.py", "prediction.load(weights)", 'prediction.NETWORKS["unet"](4)'),
+    "memory": ("stages/memory.py", "pd.concat([table, score(", "pd.concat([table[1:], score("),
     "aggregate": (
         "stages/aggregate.py",
         "params.load(PARAMS)",

@@ -30,7 +30,7 @@ from stages import (
     validation,
 )  # fmt: skip
 from tests.synthetic import write_dataset
-from vad import VadError, autoencoder, clips, diagnosis, errors, params, repair, tables, training, views
+from vad import VadError, autoencoder, clips, diagnosis, errors, params, prediction, repair, tables, training, views
 
 TOP = Path(__file__).parents[1]
 TINY = {
@@ -220,6 +220,32 @@ def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
 def test_a_predictor_that_is_off_leaves_an_empty_file_and_says_so(project: Path) -> None:
     assert PREDICTOR.read_bytes() == b""
     assert json.loads(Path("metrics/predictor.json").read_text()) == {"enabled": False}
+
+
+def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Path, tmp_path: Path) -> None:
+    remembered = {"enabled": True, "features": "predictor", "patches": 50}
+    settings(**TINY, predict={"enabled": True, "epochs": 2}, memory=remembered)
+    resized = Path("data/resized")
+    for run in ("one", "two"):
+        to = tmp_path / run
+        predictor.main(resized, to / "weights", to / "metrics.json")
+        predict.main(to / "weights", resized, DIAGNOSIS, to / "prediction.npz")
+        memory.main(TRAIN[1], to / "weights", resized, DIAGNOSIS, to / "memory.npz")
+    settings(**TINY)
+    assert (tmp_path / "one" / "weights").read_bytes() == (tmp_path / "two" / "weights").read_bytes()
+    assert len(json.loads((to / "metrics.json").read_text())["loss"]["train"]) == 2
+    for name in ("prediction", "memory"):
+        table = tables.read_components(to / f"{name}.npz")
+        pd.testing.assert_frame_equal(table, tables.read_components(tmp_path / "one" / f"{name}.npz"))
+        pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
+        assert list(table.columns[3:]) == [pooled for pooled in params.POOLED if pooled.startswith(f"{name}_")]
+        values = table.drop(columns=tables.KEYS)
+        assert np.isfinite(values).all(axis=None) and (values[f"{name}_max"] > values[f"{name}_mean"]).all()
+    model = prediction.load(to / "weights")
+    (clip,) = (clip for clip in clips.open_resized(resized, "test") if clip.video == "03")
+    found = tables.read_components(to / "prediction.npz").query("split == 'test' and video == '03'")
+    expected = [cells.mean() for cells in predict.cells_of(model, clip, 16)]
+    np.testing.assert_allclose(found["prediction_mean"], expected, rtol=1e-4)
 
 
 def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) -> None:
