@@ -32,15 +32,16 @@ def score(autoencoder: Path, predictor: Path, resized: Path, diagnosis: Path, se
     """memory_POOL for every one of pooling.POOLS, of every frame of SCORED, in order."""
     remembered = learned(autoencoder, predictor, resized, settings)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
-    cells = {split: list[np.ndarray]() for split in SCORED}
+    cells = {split: list[list[np.ndarray]]() for split in SCORED}
     for split in SCORED:
         for clip in progress(clips.open_resized(resized, split), f"remembering {split}"):
             found = repair.found_in(diagnosed, split, clip)
             righted = repair.repaired(clip, found, unflip=settings.repair.unflip)
-            cells[split] += cells_of(remembered, righted)
+            cells[split].append(cells_of(remembered, righted))
     # Held-out frames, not those of training: patches of these are in the memory, at no distance at all.
-    places = pooling.Places(cells["holdout"])
-    pooled = [places.pool(frame) for split in SCORED for frame in cells[split]]
+    places = pooling.Places([frame for clip in cells["holdout"] for frame in clip])
+    pooled = pooling.pool_by_others(cells["holdout"])
+    pooled += [places.pool(frame) for split in SCORED[1:] for clip in cells[split] for frame in clip]
     return pd.DataFrame(pooled).add_prefix("memory_")
 
 

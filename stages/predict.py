@@ -40,7 +40,7 @@ def read(resized: Path, split: str, diagnosed: pd.DataFrame, unflip: bool) -> li
 
 def scored(model: "Predictor", upright: dict[str, list[clips.Clip]], batch_size: int) -> pd.DataFrame:
     """The keys and prediction_POOL for every one of pooling.POOLS, of every frame of `upright`, split after split."""
-    from vad.pooling import Places
+    from vad.pooling import Places, pool_by_others
 
     cells = {
         split: [cells_of(model, clip, batch_size) for clip in progress(found, f"scoring {split}")]
@@ -49,12 +49,10 @@ def scored(model: "Predictor", upright: dict[str, list[clips.Clip]], batch_size:
     # Held-out frames, not those of training: the network has made its errors on these small, most of all where
     # something moved in them, and on that scale any other frame would look strange.
     places = Places([frame for clip in cells["holdout"] for frame in clip])
-    parts = []
-    for split, found in upright.items():
-        for clip, frames in zip(found, cells[split], strict=True):
-            pooled = pd.DataFrame([places.pool(frame) for frame in frames]).add_prefix("prediction_")
-            parts.append(pd.concat([clips.keys(split, [clip]), pooled], axis=1))
-    return pd.concat(parts, ignore_index=True)
+    pooled = pool_by_others(cells["holdout"])
+    pooled += [places.pool(frame) for split in SCORED[1:] for clip in cells[split] for frame in clip]
+    keys = [clips.keys(split, [clip]) for split, found in upright.items() for clip in found]
+    return pd.concat([pd.concat(keys, ignore_index=True), pd.DataFrame(pooled).add_prefix("prediction_")], axis=1)
 
 
 def cells_of(model: "Predictor", clip: clips.Clip, batch_size: int) -> list[np.ndarray]:

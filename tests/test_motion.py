@@ -124,6 +124,21 @@ def test_cells_are_means_and_a_map_smaller_than_a_cell_is_one() -> None:
     assert silent.pool(np.ones((2, 2), np.float32))["local"] == pytest.approx(1.0)
 
 
+def test_held_out_frames_are_pooled_by_what_is_usual_in_the_others() -> None:
+    random = np.random.default_rng(5)
+    quiet, busy = (scale * random.random((10, 6, 8)).astype(np.float32) for scale in (1, 9))
+    pooled = pooling.pool_by_others([quiet, busy])
+    expected = [pooling.Places(busy).pool(cells) for cells in quiet] + [
+        pooling.Places(quiet).pool(cells) for cells in busy
+    ]
+    assert pooled == expected
+    assert min(row["local"] for row in pooled[10:]) > 2 > max(row["local"] for row in pooled[:10])
+    # Of one clip each half knows the other alone.
+    assert pooling.pool_by_others([np.concatenate([quiet, busy])]) == expected
+    assert pooling.pool_by_others([quiet[:1]]) == [pooling.Places(quiet[:1]).pool(quiet[0])]
+    assert pooling.pool_by_others([]) == []
+
+
 def test_scales_find_what_is_smaller_or_larger_than_a_block() -> None:
     random = np.random.default_rng(3)
     usual = [random.gamma(2, 1, (24, 32)).astype(np.float32) for _ in range(60)]

@@ -85,6 +85,25 @@ class Places:
         }
 
 
+def pool_by_others(clips: Sequence[Sequence[np.ndarray]]) -> list[dict[str, float]]:
+    """POOLS of every frame's cells (h, w), clip after clip, by what is usual in the other clips.
+
+    By what is usual in its own, no frame is strange: scores that are calibrated on such figures make too much of any
+    other. Of a single clip each half is pooled by the other.
+    """
+    parts = [list(clip) for clip in clips]
+    if len(parts) == 1:
+        (whole,) = parts
+        parts = [whole[: len(whole) // 2], whole[len(whole) // 2 :]]
+    pooled = []
+    for number, part in enumerate(parts):
+        others = [cells for other, rest in enumerate(parts) for cells in rest if other != number]
+        if part:
+            places = Places(others or part)
+            pooled += [places.pool(cells) for cells in part]
+    return pooled
+
+
 def _scale(training: np.ndarray) -> np.ndarray:
     quantile = np.quantile(training, QUANTILE, axis=0).astype(np.float32)
     widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
