@@ -52,11 +52,15 @@ class Experiment:
         return 2 if sections & set(RETRAINING) else int(bool(again))
 
     def networks(self) -> int:
-        """How many networks its components take: the autoencoder, the predictor."""
+        """How many networks are trained for its components: the autoencoder, the predictor."""
         weights = self.set.get("aggregate.weights", {"pixel_l1": 1.0})
         families = {name.rpartition("_")[0] for name in weights}
-        own = any(name in RECONSTRUCTION for name in weights) or "memory" in families
-        return own + ("prediction" in families)
+        taken = {"autoencoder" for name in weights if name in RECONSTRUCTION}
+        if "prediction" in families:
+            taken.add("predictor")
+        if "memory" in families:
+            taken.add(self.set.get("memory.features", "autoencoder"))
+        return len(taken & {"autoencoder", "predictor"})
 
 
 def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[str, Any], dict[str, Experiment]]:
@@ -160,9 +164,9 @@ class Runner:
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
-        # Other validation clips can't be paired.
-        own = [key for key in experiment.set if key.startswith("validation.") and key not in against.set]
-        parts = ["benchmark"] if own else list(results.PARTS)
+        # Copies of the validation clips have frames that the clips have not.
+        copies = [one.set.get("validation.copies") for one in (experiment, against)]
+        parts = list(results.PARTS) if copies[0] == copies[1] else ["benchmark"]
         compared = results.compare(self._folder(against), self._folder(experiment), parts)
         return stated | {"set": experiment.set} | compared
 

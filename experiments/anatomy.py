@@ -30,6 +30,7 @@ FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Pa
 VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
 AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
+CALIBRATED = ("calibrated", "calibrated_above")
 
 
 def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
@@ -151,8 +152,9 @@ def parts(settings: params.Params) -> pd.DataFrame:
             views = [ranking.component(table, name, view, settings.repair.unflip) for view in settings.tta]
             values = np.mean(views, axis=0)
             if settings.repair.interpolate:
-                values = ranking.interpolate(values, table, of_two_frames=name in ranking.OF_TWO_FRAMES)
-            result[name] = weight * ranking.normalise(values, table, "calibrated")
+                values = ranking.interpolate(values, table, of_two_frames=ranking.of_two_frames(name, settings))
+            how = settings.aggregate.normalise
+            result[name] = weight * ranking.normalise(values, table, how if how in CALIBRATED else "calibrated")
     return result
 
 

@@ -74,7 +74,8 @@ def page() -> str:
     """The whole document as Markdown."""
     stated, experiments, found = read()
     recipes = [BASE, *stated["recipes"]]
-    alone = [name for name in experiments if name.endswith("_only")]
+    components = [f"{component}_only" for component in stated["alone"]["components"]]
+    alone = components + [name for name in stated["steps"] if name.endswith("_only")]
     steps = [name for name in experiments if name not in (*recipes, *alone) and not _other_events(name, stated)]
     return (
         "\n\n".join(
@@ -87,7 +88,7 @@ def page() -> str:
                 *_published(found),
                 "## Each component alone, on repaired frames",
                 _figures(alone, found),
-                "What it lacks against `best`, paired:",
+                "Each against another, paired; above 0 it is the better one:",
                 _steps(alone, experiments, found),
                 *_draws(recipes, alone, experiments),
                 "## Step by step",
@@ -173,7 +174,7 @@ def _published(found: dict[str, Results]) -> list[str]:
 
 def _wrapped(text: str) -> str:
     """Paragraphs whose lines end where those of the rest of the page do."""
-    return "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in text.split("\n\n"))
+    return "\n\n".join(textwrap.fill(paragraph, 120, break_on_hyphens=False) for paragraph in text.split("\n\n"))
 
 
 def _names(names: list[str]) -> str:

@@ -141,6 +141,13 @@ def test_calibration_looks_at_held_out_frames_only(table: pd.DataFrame) -> None:
     np.testing.assert_array_equal(scores["score"].to_numpy()[:-1], again["score"].to_numpy()[:-1])
 
 
+def test_a_memory_looks_at_the_frame_before_where_its_network_does() -> None:
+    alone, beside = (recipe(memory__features=features) for features in ("autoencoder", "predictor"))
+    assert not ranking.of_two_frames("memory_local", alone) and ranking.of_two_frames("memory_local", beside)
+    assert ranking.of_two_frames("flow_max", alone) and ranking.of_two_frames("change", alone)
+    assert not ranking.of_two_frames("background_local", alone) and not ranking.of_two_frames("pixel_l1", beside)
+
+
 def test_one_component_s_quiet_does_not_outweigh_another_s_alarm(table: pd.DataFrame) -> None:
     values = np.arange(len(table), dtype=float)
     both = ranking.normalise(values, table, "calibrated")

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.params import MEASURED, POOLED, Params, Smooth, View
+from vad.params import MEASURED, Component, Params, Smooth, View
 from vad.tables import KEYS
 
 UPRIGHT: dict[View, View] = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
 """Of a frame that is flipped top to bottom, the view that shows what a view of the upright frame would."""
 STATIC = "static"
-OF_TWO_FRAMES = {"change", *(n for n in POOLED if n.split("_")[0] in ("difference", "flow", "direction", "prediction"))}
-"""Components of a frame and the one before it: static on that one is in them as well."""
+OF_TWO_FRAMES = ("change", "difference", "flow", "direction", "prediction")
+"""Families of components of a frame and the one before it: static on that one is in them as well."""
 OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
@@ -36,7 +36,7 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
         for name, weight in aggregate.weights.items():
             values = component(table, name, view, params.repair.unflip)
             if params.repair.interpolate:
-                values = interpolate(values, table, of_two_frames=name in OF_TWO_FRAMES)
+                values = interpolate(values, table, of_two_frames=of_two_frames(name, params))
             if aggregate.normalise_on == "component":
                 values = normalise(values, table, aggregate.normalise)
             if params.gamma_on == "component":
@@ -83,6 +83,12 @@ def component(table: pd.DataFrame, name: str, view: View, unflip: bool = False) 
     raise VadError(f"aggregate.weights.{name}: no such component in view {view}; run `dvc repro -f infer`")
 
 
+def of_two_frames(name: Component, params: Params) -> bool:
+    """Whether a component looks at the frame before as well: a memory does if its network does."""
+    family = name.split("_")[0]
+    return family in OF_TWO_FRAMES or (family == "memory" and params.memory.features == "predictor")
+
+
 def interpolate(values: np.ndarray, table: pd.DataFrame, of_two_frames: bool) -> np.ndarray:
     """Values (T,) with those of static frames taken from the frames around them, linear in the frame number.
 
@@ -107,8 +113,8 @@ def normalise(values: np.ndarray, table: pd.DataFrame, how: str) -> np.ndarray:
 
     `global`: to 0..1 over each split. `per_video`: to 0..1 over each clip. `calibrated`: to zero mean and unit
     deviation over the untouched held-out normal frames. `calibrated_above`: the same, with 0 for what is below that
-    mean: where nothing moves, that doesn't speak for whoever stands there. `none`: unchanged. The first two look at the
-    frames that they score. Values that are all equal become 0.
+    mean, so that one component's quiet can't cancel another's alarm; frames whose score is 0 tie. `none`: unchanged.
+    The first two look at the frames that they score. Values that are all equal become 0.
     """
     if how == "none":
         return values
