@@ -162,7 +162,7 @@ def _flat(maps: Tensor) -> Tensor:
 
 
 def batches(frames: Iterable[np.ndarray], device: torch.device, size: int = BATCH) -> Iterator[Tensor]:
-    """Frames (H, W, 3) uint8 -> batches (N, H, W, 3)."""
+    """Frames (H, W, C) uint8 -> batches (N, H, W, C)."""
     held: list[Any] = []
     for frame in frames:
         held.append(np.ascontiguousarray(frame))

@@ -96,7 +96,7 @@ class UNet(Predictor):
         self.head = _silent(nn.Conv2d(WIDTHS[0], 4 * 3, 3, padding=1))
 
     def features(self, past: Tensor) -> dict[str, Tensor]:
-        """layer1 to layer4: what goes over the skip connections, WIDTHS channels at 1/2 to 1/16 of the side."""
+        """layer1 to layer4: what each level on the way down gives, WIDTHS channels at 1/2 to 1/16 of the side."""
         state = F.pixel_unshuffle(past, 2)
         levels: dict[str, Tensor] = {}
         for number, level in enumerate(self.down):
@@ -125,7 +125,7 @@ class ConvLSTM(Predictor):
         self.head = _silent(nn.Conv2d(HIDDEN, 4 * 4 * 3, 3, padding=1))
 
     def features(self, past: Tensor) -> dict[str, Tensor]:
-        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept in mind, what follows of both."""
+        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept in mind, what follows from both."""
         frames = past.unflatten(1, (self.history, 3))
         # Each with its change from the one before: gates that saturate would keep too little of it.
         changes = torch.cat([torch.zeros_like(frames[:, :1]), frames.diff(dim=1)], 1)
@@ -258,9 +258,9 @@ def sources(position: int, length: int, history: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Leads(Clip):
-    """A clip whose frames are what leads to the next: each with those before it, (H, W, 3 * history) uint8.
+    """A clip whose frames are what leads to the next: each with the history - 1 before it, (H, W, 3 * history) uint8.
 
-    The frame itself is the last. Of the first ones of a clip those after it serve, as for `sources`.
+    Side by side as channels, the frame itself the last. At the start of a clip those after it stand in, as in `sources`.
     """
 
     source: Clip
