@@ -125,7 +125,7 @@ class ConvLSTM(Predictor):
         self.head = _silent(nn.Conv2d(HIDDEN, 4 * 4 * 3, 3, padding=1))
 
     def features(self, past: Tensor) -> dict[str, Tensor]:
-        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept in mind, what follows from both."""
+        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept, what follows from both."""
         frames = past.unflatten(1, (self.history, 3))
         # Each with its change from the one before: gates that saturate would keep too little of it.
         changes = torch.cat([torch.zeros_like(frames[:, :1]), frames.diff(dim=1)], 1)
@@ -260,7 +260,7 @@ def sources(position: int, length: int, history: int) -> list[int]:
 class Leads(Clip):
     """A clip whose frames are what leads to the next: each with the history - 1 before it, (H, W, 3 * history) uint8.
 
-    Side by side as channels, the frame itself the last. At the start of a clip those after it stand in, as in `sources`.
+    Side by side as channels, the frame itself last. At the start of a clip those after it stand in, as in `sources`.
     """
 
     source: Clip
