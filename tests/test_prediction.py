@@ -311,6 +311,10 @@ def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: 
     for pool in pooling.POOLS:
         expected = [places.pool(frame)[pool] for frame in cells[1]]
         np.testing.assert_allclose(rows[f"prediction_{pool}"], expected, rtol=1e-3, atol=1e-6)
+    rows = table.query("split == 'holdout'")
+    for pool in pooling.POOLS:
+        expected = [pooled[pool] for pooled in pooling.pool_by_others(cells[:1])]
+        np.testing.assert_allclose(rows[f"prediction_{pool}"], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_disabled_it_writes_the_keys_alone_and_loads_no_torch(project: Path) -> None:

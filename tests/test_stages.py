@@ -30,7 +30,20 @@ from stages import (
     validation,
 )  # fmt: skip
 from tests.synthetic import write_dataset
-from vad import VadError, autoencoder, clips, diagnosis, errors, params, prediction, repair, tables, training, views
+from vad import (
+    VadError,
+    autoencoder,
+    clips,
+    diagnosis,
+    errors,
+    params,
+    pooling,
+    prediction,
+    repair,
+    tables,
+    training,
+    views,
+)
 
 TOP = Path(__file__).parents[1]
 TINY = {
@@ -231,6 +244,7 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
         predictor.main(resized, to / "weights", to / "metrics.json")
         predict.main(to / "weights", resized, DIAGNOSIS, to / "prediction.npz")
         memory.main(TRAIN[1], to / "weights", resized, DIAGNOSIS, to / "memory.npz")
+    learned = memory.learned(TRAIN[1], to / "weights", resized, params.load(Path("params.yaml")))
     settings(**TINY)
     assert (tmp_path / "one" / "weights").read_bytes() == (tmp_path / "two" / "weights").read_bytes()
     assert len(json.loads((to / "metrics.json").read_text())["loss"]["train"]) == 2
@@ -241,11 +255,15 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
         assert list(table.columns[3:]) == [pooled for pooled in params.POOLED if pooled.startswith(f"{name}_")]
         values = table.drop(columns=tables.KEYS)
         assert np.isfinite(values).all(axis=None) and (values[f"{name}_max"] > values[f"{name}_mean"]).all()
+    held_out = [memory.cells_of(learned, clip) for clip in clips.open_resized(resized, "holdout")]
+    expected = pd.DataFrame(pooling.pool_by_others(held_out)).add_prefix("memory_")
+    found = tables.read_components(to / "memory.npz").query("split == 'holdout'")
+    np.testing.assert_allclose(found[expected.columns], expected, rtol=1e-4)
     model = prediction.load(to / "weights")
     (clip,) = (clip for clip in clips.open_resized(resized, "test") if clip.video == "03")
     found = tables.read_components(to / "prediction.npz").query("split == 'test' and video == '03'")
-    expected = [cells.mean() for cells in predict.cells_of(model, clip, 16)]
-    np.testing.assert_allclose(found["prediction_mean"], expected, rtol=1e-4)
+    means = [cells.mean() for cells in predict.cells_of(model, clip, 16)]
+    np.testing.assert_allclose(found["prediction_mean"], means, rtol=1e-4)
 
 
 def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) -> None:
