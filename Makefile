@@ -22,7 +22,7 @@ repro: $(STAMP)  ## run the whole pipeline of dvc.yaml, as far as it is not up t
 	@$(IN_VENV) python -m dvc repro
 
 report: $(STAMP)  ## write metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
-	@$(IN_VENV) python -m experiments.report $(if $(AGAINST),--against $(AGAINST))
+	@$(IN_VENV) python -m reports.report $(if $(AGAINST),--against $(AGAINST))
 
 test: $(STAMP)  ## run every fast test, style and types included, and print the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov

@@ -16,8 +16,11 @@ from pathlib import Path
 import torch
 
 from stages import infer, memory, predict
-from vad import autoencoder, clips, motion, params, prediction, runtime
-from vad.memory import Memory
+from vad import params
+from vad.components import motion
+from vad.components.memory import Memory
+from vad.data import clips
+from vad.models import autoencoder, predictor, runtime
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -60,14 +63,14 @@ def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips
     remembered.learn(training, settings.memory.patches, settings.seed)
     size = settings.predict.batch_size
 
-    def predicted(network: prediction.Predictor) -> Callable[[clips.MappedClip], Iterable[object]]:
+    def predicted(network: predictor.Predictor) -> Callable[[clips.MappedClip], Iterable[object]]:
         return lambda clip: predict.cells_of(network, clip, size)
 
     return {
         "autoencoder, four views, resized frames": lambda clip: infer.score(fabric, model, clip).itertuples(),
         **{
             f"prediction, {name}, resized frames": predicted(network(settings.predict.history))
-            for name, network in prediction.NETWORKS.items()
+            for name, network in predictor.NETWORKS.items()
         },
         f"memory of {settings.memory.patches} patches, resized frames": lambda clip: memory.cells_of(remembered, clip),
     }

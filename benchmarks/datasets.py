@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments import workspaces
-from vad import VadError, files
+from project import workspaces
+from vad import VadError
+from vad.storage import files
 
 
 def measure(dataset: str) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vad import clips, diagnosis, tables
+from vad.data import clips
+from vad.quality import diagnosis
+from vad.storage import tables
 
 
 @dataclass(frozen=True)

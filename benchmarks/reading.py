@@ -18,7 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from vad import archives, sources
+from vad.data import sources
+from vad.storage import archives
 
 TOP = Path(__file__).parents[1]
 STAGES = ("fetch", "extract", "validation", "diagnose", "resize")

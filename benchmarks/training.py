@@ -12,7 +12,8 @@ from typing import get_args
 import torch
 
 from stages import PARAMS
-from vad import autoencoder, params, runtime, training
+from vad import params
+from vad.models import autoencoder, runtime, training
 
 WARM_UP = 3
 """Steps before the clock starts: the first ones choose kernels and make Adam's state."""

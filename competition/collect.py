@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from experiments import workspaces
-from vad import VadError, files
+from project import workspaces
+from vad import VadError
+from vad.storage import files
 
 KEPT = "train", "aggregate", "evaluate", "submission"
 """Stages whose outputs come back: the model, the scores, the submission. Clips and what is made of them stay."""

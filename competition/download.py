@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from competition import client
-from vad import VadError, archives
+from vad import VadError
+from vad.storage import archives
 
 PARTIAL = ".download"
 """What has come so far lies in this folder of data.root: the next run goes on where a connection or a run ended."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from competition import client
-from vad import VadError, files
+from vad import VadError
+from vad.storage import files
 
 TABLE = Path("metrics/leaderboard.csv")
 PICTURE = Path("metrics/plots/leaderboard.png")
@@ -139,10 +140,10 @@ def draw(entries: list[Entry], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from vad import figures
+    from vad.evaluation import plots
 
     figure, axis = plt.subplots(figsize=(6, 5))
-    for score, colour, marker in (("public", figures.NORMAL, "o"), ("private", figures.ANOMALOUS, "^")):
+    for score, colour, marker in (("public", plots.NORMAL, "o"), ("private", plots.ANOMALOUS, "^")):
         shown = [entry for entry in entries if asdict(entry)[score]]
         x = [float(entry.ap) for entry in shown]
         y = [float(asdict(entry)[score]) for entry in shown]

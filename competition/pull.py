@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from competition import client, collect, push
-from experiments import workspaces
-from vad import VadError, archives, files
+from project import workspaces
+from vad import VadError
+from vad.storage import archives, files
 
 RUN = push.STAGING / "run"
 _RUNNING = "QUEUED", "RUNNING", "NEW_SCRIPT"

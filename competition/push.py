@@ -19,9 +19,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from competition import client
-from experiments import workspaces
-from vad import VadError, files
-from vad.progress import progress
+from project import workspaces
+from vad import VadError
+from vad.storage import files
+from vad.storage.progress import progress
 
 NOTEBOOKS = workspaces.TOP / "notebooks"
 METADATA = "kernel-metadata.json"

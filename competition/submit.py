@@ -16,8 +16,11 @@ from typing import Any
 
 from competition import client, leaderboard, pull
 from competition.leaderboard import Entry
-from experiments import workspaces
-from vad import VadError, metrics, submission, tables
+from project import workspaces
+from vad import VadError
+from vad.data import submission
+from vad.evaluation import metrics
+from vad.storage import tables
 
 FILE = Path("submission.csv")
 SCORES = Path("data/scores.csv")

@@ -3,7 +3,7 @@
     python -m experiments.ablations sample
     python -m experiments.ablations ped2 ped2-replica --only per_video gaussian_3
 
-Each data set has a clone of its own (`experiments/workspaces.py`) whose commit `base` is the recipe as it is. What has
+Each data set has a clone of its own (`project/workspaces.py`) whose commit `base` is the recipe as it is. What has
 run on it is not run again. One failure doesn't stop the rest; all are named at the end.
 """
 
@@ -20,11 +20,13 @@ from typing import Any
 
 import yaml
 
-from experiments import results, workspaces
+from experiments import results
 from experiments.verdicts import RETRAINING
-from vad import VadError, files
+from project import workspaces
+from vad import VadError
 from vad.params import RECONSTRUCTION
-from vad.progress import progress
+from vad.storage import files
+from vad.storage.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
 RESULTS = Path(__file__).with_name("results")

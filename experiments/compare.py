@@ -17,8 +17,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.stats import rankdata
 
-from experiments import revisions
-from vad import VadError, comparison, figures, files
+from project import revisions
+from vad import VadError
+from vad.evaluation import comparison, plots
+from vad.storage import files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -162,7 +164,7 @@ def _bars(axis: Axes, rows: list[dict[str, Any]], what: str) -> None:
             sorted(shown, key=lambda row: -abs(row["difference"]))[:BARS], key=lambda row: -row["difference"]
         )
     values = [row["difference"] for row in shown]
-    colours = [figures.NORMAL if value > 0 else figures.ANOMALOUS for value in values]
+    colours = [plots.NORMAL if value > 0 else plots.ANOMALOUS for value in values]
     axis.barh([row["name"] for row in shown], values, color=colours)
     axis.invert_yaxis()
     axis.axvline(0, color="black", linewidth=0.8)
@@ -172,7 +174,7 @@ def _bars(axis: Axes, rows: list[dict[str, Any]], what: str) -> None:
 
 def _ranks(axis: Axes, table: pd.DataFrame, result: dict[str, Any]) -> None:
     ranks = {side: rankdata(-table[side].to_numpy()) for side in ("a", "b")}
-    for label, name, colour, marker in ((0, "normal", figures.NORMAL, "."), (1, "anomalous", figures.ANOMALOUS, "^")):
+    for label, name, colour, marker in ((0, "normal", plots.NORMAL, "."), (1, "anomalous", plots.ANOMALOUS, "^")):
         rows = (table["label"] == label).to_numpy()
         axis.scatter(ranks["a"][rows], ranks["b"][rows], s=22, color=colour, marker=marker, alpha=0.5, label=name, lw=0)
     axis.plot([1, len(table)], [1, len(table)], color="black", linewidth=0.8)

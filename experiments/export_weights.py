@@ -6,7 +6,8 @@ python -m experiments.export_weights models/resnet18_autoencoder_seed82.pth
 import sys
 from pathlib import Path
 
-from vad import VadError, autoencoder
+from vad import VadError
+from vad.models import autoencoder
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:

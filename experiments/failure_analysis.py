@@ -19,7 +19,8 @@ from experiments.markdown import between, p_value, table
 from experiments.markdown import effect as effect_text
 from experiments.results import CURVE
 from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
-from vad import figures, files
+from vad.evaluation import plots
+from vad.storage import files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -45,7 +46,7 @@ reference reports, in that unit: {beside}. Settings of one trained network are c
 trainings are not."""
 COLLAPSE = """\
 What a collapsed network would show is next to no variance of its bottleneck over frames, few dimensions in use
-(effective rank) and the same error for every frame (score spread): vad/collapse.py. By steps, from the untrained
+(effective rank) and the same error for every frame (score spread): vad/models/collapse.py. By steps, from the untrained
 network on; the reference trained 5,750 steps."""
 COLLAPSES = ("feature variance", "effective rank", "score spread")
 REPORTED = (0.0013, 0.002, 0.008)
@@ -272,7 +273,7 @@ def draw(path: Path) -> None:
             effect = verdicts.effect_of(compared, 0) if compared else None
             if effect:
                 clear = effect.low > 0 or effect.high < 0
-                colour = figures.ANOMALOUS if clear and effect.value < 0 else figures.NORMAL if clear else "grey"
+                colour = plots.ANOMALOUS if clear and effect.value < 0 else plots.NORMAL if clear else "grey"
                 axis.plot([effect.low, effect.high], [place, place], color=colour, linewidth=1.2)
                 axis.plot(effect.value, place, marker="<" if effect.value < 0 else ">", color=colour, markersize=4)
         axis.axvspan(-0.01, 0.01, color="0.9")

@@ -3,7 +3,7 @@
     python -m experiments.oracle sample
 
 An oracle, not a method: the most that a greedy search over weights and poolings finds; nothing is chosen by it. Reads
-what the data set's clone has scored (`experiments/workspaces.py`) and writes experiments/results/DATASET/oracle.json.
+what the data set's clone has scored (`project/workspaces.py`) and writes experiments/results/DATASET/oracle.json.
 """
 
 import argparse
@@ -14,8 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments import ablations, workspaces
-from vad import VadError, files, metrics, params, ranking, tables
+from experiments import ablations
+from project import workspaces
+from vad import VadError, params
+from vad.evaluation import metrics
+from vad.scoring import calibration, fusion
+from vad.storage import files, tables
 
 STEPS = 40
 VIEWINGS: dict[str, tuple[params.View, ...]] = {"upright": ("identity",), "four views": params.VIEWS}
@@ -26,12 +30,12 @@ def candidates(folder: Path) -> pd.DataFrame:
     """Test frames (video, frame, label) with every error in every viewing, in standard deviations of normal frames."""
     components = tables.read_components(folder / "data/components/reconstruction.npz")
     diagnosed = tables.read_csv(folder / "data/diagnosis.csv", [*tables.KEYS, "static", *params.MEASURED])
-    table = ranking.with_diagnosis(components, diagnosed)
+    table = fusion.with_diagnosis(components, diagnosed)
     columns = {}
     for name in params.RECONSTRUCTION:
         for viewing, views in VIEWINGS.items():
-            values = np.mean([ranking.component(table, name, view, unflip=True) for view in views], axis=0)
-            columns[f"{name}, {viewing}"] = ranking.normalise(values, table, "calibrated")
+            values = np.mean([fusion.component(table, name, view, unflip=True) for view in views], axis=0)
+            columns[f"{name}, {viewing}"] = calibration.normalise(values, table, "calibrated")
     labelled = tables.read_csv(folder / "data/labelled_scores.csv", [*tables.KEYS, "label"])
     keys = labelled[labelled["split"] == "test"][[*tables.KEYS, "label"]]
     return keys.merge(table[tables.KEYS].assign(**columns), on=tables.KEYS, how="left", validate="one_to_one")

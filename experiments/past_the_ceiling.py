@@ -19,7 +19,7 @@ from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
 from experiments.markdown import between, effect, p_value, table
 from experiments.verdicts import FIGURE, Results
-from vad import files
+from vad.storage import files
 
 README = Path(__file__).parents[1] / "README.md"
 MARK = "<!-- made by experiments/past_the_ceiling.py -->"

@@ -14,7 +14,8 @@ from itertools import count
 
 import yaml
 
-from experiments import ablations, workspaces
+from experiments import ablations
+from project import workspaces
 from vad import VadError
 
 REFERENCE = "reference"

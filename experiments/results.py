@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from vad import VadError, comparison, metrics, tables
+from vad import VadError
+from vad.evaluation import comparison, metrics
+from vad.storage import tables
 
 READ = (
     "data/labelled_scores.csv",

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 from stages import PARAMS, run
-from vad import params, ranking, tables
+from vad import params
+from vad.scoring import fusion
+from vad.storage import tables
 
 
 def main(components: Path, diagnosis: Path, scores: Path) -> None:
     diagnosed = tables.read_csv(diagnosis, [*tables.KEYS, "static", *params.MEASURED])
     families = [tables.read_components(components / f"{name}.npz") for name in tables.FAMILIES]
-    table = ranking.with_diagnosis(tables.join(families), diagnosed)
-    tables.write_csv(scores, ranking.anomaly_scores(table, params.load(PARAMS)))
+    table = fusion.with_diagnosis(tables.join(families), diagnosed)
+    tables.write_csv(scores, fusion.anomaly_scores(table, params.load(PARAMS)))
 
 
 if __name__ == "__main__":

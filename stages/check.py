@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from stages import PARAMS, run
-from vad import VadError, files, params
+from vad import VadError, params
+from vad.storage import files
 
 
 def main(checked: Path) -> None:

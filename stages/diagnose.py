@@ -5,8 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from stages import run
-from vad import clips, diagnosis, figures, files, tables
-from vad.progress import progress
+from vad.data import clips
+from vad.evaluation import plots
+from vad.quality import diagnosis
+from vad.storage import files, tables
+from vad.storage.progress import progress
 
 
 def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: Path, picture: Path) -> None:
@@ -23,7 +26,7 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     lines = diagnosis.thresholds(measured[measured["split"] == "train"])
     table = diagnosis.decide(measured, lines)
     tables.write_csv(diagnosed, table)
-    figures.diagnosis(picture, table, lines.noise)
+    plots.diagnosis(picture, table, lines.noise)
     # What is known of the corruption, never the labels: those are for `evaluate` alone.
     known_truth = {"validation": validation / "labels.csv", "test": truth / "corruption.csv"}
     columns = ["video", "frame", "flipped", "static"]

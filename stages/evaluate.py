@@ -5,7 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import figures, files, labels, metrics, params, tables
+from vad import params
+from vad.data import labels
+from vad.evaluation import metrics, plots
+from vad.storage import files, tables
 
 PARTS = {
     "validation": "Validation: synthetic events in held-out training clips; choices are made on it",
@@ -14,11 +17,11 @@ PARTS = {
 
 
 def main(
-    scores: Path, validation: Path, truth: Path, labelled: Path, metrics_file: Path, shares: Path, plots: Path
+    scores: Path, validation: Path, truth: Path, labelled: Path, metrics_file: Path, shares: Path, pictures: Path
 ) -> None:
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])
-    plots.mkdir(parents=True, exist_ok=True)
+    pictures.mkdir(parents=True, exist_ok=True)
     figures_by_part, shares_by_part, labelled_by_part = {}, [], []
     # Whole clips come with whole masks; what other labels are given for may have been cut.
     given = labels.find(settings.data.benchmark_labels)
@@ -40,9 +43,9 @@ def main(
             )
             shares_by_part.append(metrics.shares(frames).assign(part=part))
             labelled_by_part.append(frames)
-        tables.write_csv(plots / f"{part}_precision_recall.csv", figures.precision_recall(frames))
-        tables.write_csv(plots / f"{part}_distribution.csv", figures.score_distribution(frames))
-        figures.timeline(plots / f"{part}_timeline.png", frames, PARTS[part])
+        tables.write_csv(pictures / f"{part}_precision_recall.csv", plots.precision_recall(frames))
+        tables.write_csv(pictures / f"{part}_distribution.csv", plots.score_distribution(frames))
+        plots.timeline(pictures / f"{part}_timeline.png", frames, PARTS[part])
     tables.write_csv(labelled, pd.concat(labelled_by_part)[[*tables.KEYS, "score", "label", "kind"]])
     files.write_json(metrics_file, figures_by_part)
     tables.write_csv(shares, pd.concat(shares_by_part)[["part", "scope", "name", "frames", "positives", "ap_share"]])

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import clips, decode, files, params, sources, tables
-from vad.progress import parallel, progress
+from vad import params
+from vad.data import clips, decode, sources
+from vad.storage import files, tables
+from vad.storage.progress import parallel, progress
 
 Job = tuple[Path, sources.Source, np.ndarray | None]
 """Where a clip goes, where it comes from, and which of its frames belong there; None for all."""

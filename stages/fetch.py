@@ -7,8 +7,10 @@ from pathlib import Path
 
 from competition.download import download
 from stages import PARAMS, run
-from vad import VadError, archives, files, params, sources
-from vad.progress import parallel, progress
+from vad import VadError, params
+from vad.data import sources
+from vad.storage import archives, files
+from vad.storage.progress import parallel, progress
 
 KAGGLE_INPUT = Path(os.environ.get("VAD_KAGGLE_INPUT", "/kaggle/input/pixel-play-26"))
 """Where the competition's files lie on Kaggle's own machines."""
@@ -38,7 +40,7 @@ def main(raw: Path, labels: Path) -> None:
 def locate(data: params.Data, raw: Path) -> Path:
     """The folder in or below which the clips lie: made, unpacked, or as it was found."""
     if data.source == "sample":
-        from vad.sample import make_sample
+        from vad.synthetic.sample import make_sample
 
         make_sample(raw / "sample", data.sample_seed, progress)
         return raw / "sample"

@@ -8,8 +8,12 @@ import torch
 from lightning_fabric import Fabric
 
 from stages import run
-from vad import autoencoder, clips, errors, params, runtime, tables, views
-from vad.progress import progress
+from vad import params
+from vad.components import reconstruction, views
+from vad.data import clips
+from vad.models import autoencoder, runtime
+from vad.storage import tables
+from vad.storage.progress import progress
 
 SCORED = ("holdout", "validation", "test")
 BATCH = 32
@@ -38,7 +42,7 @@ def score(fabric: Fabric, model: autoencoder.Autoencoder, clip: clips.MappedClip
         row: dict[str, np.ndarray] = {}
         for name in params.VIEWS:
             seen = views.view(name)(images).contiguous(memory_format=torch.channels_last)
-            found = errors.components(seen, *model.score_views(seen))
+            found = reconstruction.components(seen, *model.score_views(seen))
             row |= {f"{component}/{name}": values.cpu().numpy() for component, values in found.items()}
         batches.append(pd.DataFrame(row))
     return pd.concat(batches, ignore_index=True)

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import clips, params, pooling, repair, tables
-from vad.progress import progress
+from vad import params
+from vad.components import pooling
+from vad.data import clips
+from vad.quality import repair
+from vad.storage import tables
+from vad.storage.progress import progress
 
 if TYPE_CHECKING:
-    from vad.memory import Memory
+    from vad.components.memory import Memory
 
 SCORED = ("holdout", "validation", "test")
 SAMPLED = 400
@@ -49,8 +53,10 @@ def learned(autoencoder: Path, predictor: Path, resized: Path, settings: params.
     """The patches of training frames that are remembered."""
     import torch
 
-    from vad import memory, prediction, runtime
-    from vad.autoencoder import Autoencoder, load
+    from vad.components import memory
+    from vad.models import predictor as prediction
+    from vad.models import runtime
+    from vad.models.autoencoder import Autoencoder, load
 
     fabric = runtime.fabric()
     chosen = settings.memory
@@ -70,7 +76,7 @@ def learned(autoencoder: Path, predictor: Path, resized: Path, settings: params.
 
 def seen_by(remembered: "Memory", clip: clips.Clip) -> clips.Clip:
     """A clip of what the memory's network looks at: single frames, or each with those before it."""
-    from vad.prediction import Leads, Predictor
+    from vad.models.predictor import Leads, Predictor
 
     network = remembered.network
     if not isinstance(network, Predictor):

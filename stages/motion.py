@@ -5,8 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import clips, motion, params, repair, tables
-from vad.progress import progress
+from vad import params
+from vad.components import motion
+from vad.data import clips
+from vad.quality import repair
+from vad.storage import tables
+from vad.storage.progress import progress
 
 SCORED = ("holdout", "validation", "test")
 

@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import clips, params, repair, tables
-from vad.progress import progress
+from vad import params
+from vad.data import clips
+from vad.quality import repair
+from vad.storage import tables
+from vad.storage.progress import progress
 
 if TYPE_CHECKING:
-    from vad.prediction import Predictor
+    from vad.models.predictor import Predictor
 
 SCORED = ("holdout", "validation", "test")
 CELL = 4
@@ -25,11 +28,11 @@ def main(weights: Path, resized: Path, diagnosis: Path, components: Path) -> Non
         keys = [clips.keys(split, [clip]) for split in SCORED for clip in clips.open_resized(resized, split)]
         tables.write_components(components, pd.concat(keys))
         return
-    from vad import prediction
+    from vad.models import predictor
 
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     upright = {split: read(resized, split, diagnosed, settings.repair.unflip) for split in SCORED}
-    tables.write_components(components, scored(prediction.load(weights), upright, settings.predict.batch_size))
+    tables.write_components(components, scored(predictor.load(weights), upright, settings.predict.batch_size))
 
 
 def read(resized: Path, split: str, diagnosed: pd.DataFrame, unflip: bool) -> list[clips.Clip]:
@@ -40,7 +43,7 @@ def read(resized: Path, split: str, diagnosed: pd.DataFrame, unflip: bool) -> li
 
 def scored(model: "Predictor", upright: dict[str, list[clips.Clip]], batch_size: int) -> pd.DataFrame:
     """The keys and prediction_POOL for every one of pooling.POOLS, of every frame of `upright`, split after split."""
-    from vad.pooling import Places, pool_by_others
+    from vad.components.pooling import Places, pool_by_others
 
     cells = {
         split: [cells_of(model, clip, batch_size) for clip in progress(found, f"scoring {split}")]
@@ -57,11 +60,11 @@ def scored(model: "Predictor", upright: dict[str, list[clips.Clip]], batch_size:
 
 def cells_of(model: "Predictor", clip: clips.Clip, batch_size: int) -> list[np.ndarray]:
     """The cells (h, w) of each frame's error, in order."""
-    from vad import prediction, runtime
-    from vad.pooling import to_cells
+    from vad.components.pooling import to_cells
+    from vad.models import predictor, runtime
 
     # A Fabric of its own: scores are float32 whatever the training's precision.
-    errors = prediction.errors(runtime.fabric(), model, clip, batch_size)
+    errors = predictor.errors(runtime.fabric(), model, clip, batch_size)
     return [to_cells(error, max(1, len(error) * CELL // SIDE)) for error in errors]
 
 

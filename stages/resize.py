@@ -7,8 +7,11 @@ import pandas as pd
 from PIL import Image
 
 from stages import PARAMS, run
-from vad import clips, files, params, repair, stress, tables
-from vad.progress import parallel, progress
+from vad import params
+from vad.data import clips
+from vad.quality import compression, repair
+from vad.storage import files, tables
+from vad.storage.progress import parallel, progress
 
 STRESSED = ("validation", "test")
 
@@ -24,7 +27,9 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
         for path in progress(sorted(folder.glob("*.zip")), f"resizing {split}"):
             with clips.open_zip(path) as clip:
                 keys = clips.keys(split, [clip])
-                quality = {number: stress.jpeg_quality(clip.video, number, settings.stress) for number in keys["frame"]}
+                quality = {
+                    number: compression.jpeg_quality(clip.video, number, settings.stress) for number in keys["frame"]
+                }
                 if split not in STRESSED:
                     quality = dict.fromkeys(quality)
                 # Not turned upright here: of a flipped frame that is another view, an exchange in `aggregate`.
@@ -43,7 +48,7 @@ def shrink(image: Image.Image, resize: params.Resize, quality: int | None = None
     With `quality` it is first saved again as a JPEG of that quality.
     """
     if quality is not None:
-        image = stress.compressed(image, quality)
+        image = compression.compressed(image, quality)
     return np.asarray(image.resize((resize.size, resize.size), Image.Resampling[resize.interpolation.upper()]))
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from stages import run
-from vad import submission, tables
+from vad.data import submission
+from vad.storage import tables
 
 
 def main(scores: Path, raw: Path, submitted: Path) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import autoencoder, clips, files, params, runtime, tables, training
+from vad import params
+from vad.data import clips
+from vad.models import autoencoder, runtime, training
+from vad.storage import files, tables
 
 CHECKPOINTS = Path(".dvc/tmp/checkpoints")
 """State of interrupted trainings: outside DVC's outputs, since it must never be taken for a result."""

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import clips, params, tables, validation
-from vad.progress import progress
+from vad import params
+from vad.data import clips
+from vad.storage import tables
+from vad.storage.progress import progress
+from vad.synthetic import validation
 
 
 def main(frames: Path, validated: Path) -> None:

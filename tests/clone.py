@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.synthetic import write_dataset
+from tests.tiny_clips import write_dataset
 
 TOP = Path(__file__).parents[1]
 TINY = {"data.source": "folder", "resize.size": 32, "train.epochs": 1, "evaluate.bootstrap": 50}
@@ -25,7 +25,7 @@ STAGES = [
     "train",
     "infer",
     "motion",
-    "predictor",
+    "train_predictor",
     "predict",
     "memory",
     "aggregate",

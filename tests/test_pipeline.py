@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from tests.clone import Clone, ran
-from tests.synthetic import walking_square, write_frames
+from tests.tiny_clips import walking_square, write_frames
 
 
 def test_a_second_repro_does_nothing(clone: Clone) -> None:
@@ -49,7 +49,7 @@ def test_validation_is_made_of_held_out_frames_that_neither_training_nor_calibra
 
 
 def test_the_model_that_scored_is_the_one_that_was_trained(clone: Clone) -> None:
-    from vad import autoencoder
+    from vad.models import autoencoder
 
     origin = autoencoder.read_origin(clone.folder / "models/autoencoder.safetensors")
     assert origin["train"]["epochs"] == 1 and origin["seed"] == 82 and len(origin["data"]) == 32
@@ -136,7 +136,7 @@ def test_other_test_clips_train_nothing_anew(restored: Clone) -> None:
 def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clone) -> None:
     import torch
 
-    from vad import autoencoder
+    from vad.models import autoencoder
 
     weights = restored.folder / "reference.pth"
     torch.manual_seed(5)

@@ -38,7 +38,7 @@ Pooled = Literal[
     "memory_mean", "memory_max", "memory_top", "memory_local",
     "memory_scales", "memory_spectrum",
 ]  # fmt: skip
-"""A map over the frame and how it is pooled to one number: vad/pooling.py."""
+"""A map over the frame and how it is pooled to one number: vad/components/pooling.py."""
 POOLED: tuple[Pooled, ...] = get_args(Pooled)
 Component = Literal[Reconstruction, Measured, Pooled]
 COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED + POOLED

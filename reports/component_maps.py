@@ -1,0 +1,217 @@
+"""The anatomy of an alarm: which component raised it and where in the frame.
+
+    python -m reports.component_maps maps docs/images/maps.png test/04/100 validation/05-1/60
+    python -m reports.component_maps timelines docs/images/timelines.png 01 04 101
+
+`maps` draws frames, repaired as `repair` in params.yaml says, with the heat map of every component that has one beside
+them: those of motion, and of the predictor and the memory where they are enabled. `timelines` draws, for test clips,
+every component with a weight, calibrated, on top of each other. Both read what the pipeline of this folder left.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from experiments.results import PARTS
+from stages import PARAMS, memory, predict
+from vad import VadError, params
+from vad.components import motion, pooling
+from vad.data import clips
+from vad.evaluation import plots
+from vad.models import predictor
+from vad.quality import repair
+from vad.scoring import calibration, fusion
+from vad.storage import files, tables
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Path("data/diagnosis.csv")
+VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
+AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
+LABELLED = Path("data/labelled_scores.csv")
+CALIBRATED = ("calibrated", "calibrated_above")
+
+
+def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
+    """A frame of a clip by its number, with the one before it: as `motion.pairs` has it."""
+    place = position(clip, number)
+    second = min(max(place, 1), len(clip) - 1)
+    numbers = clip.numbers[[max(second - 1, 0), second]].tolist()
+    before, image = (motion.scaled(motion.luma(clip, n), size) for n in numbers)
+    return motion.Pair(before, image, max(1, numbers[1] - numbers[0]))
+
+
+def position(clip: clips.Clip, number: int) -> int:
+    """Where in a clip the frame of that number is. Raises VadError when it is absent."""
+    place = int(np.searchsorted(clip.numbers, number))
+    if place == len(clip) or clip.numbers[place] != number:
+        raise VadError(f"{clip.path}: frame {number} is not in the clip")
+    return place
+
+
+class Maps:
+    """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
+
+    def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
+        """`wanted` are the names of maps: those of `motion`, `prediction`, `memory`; others have none here.
+
+        The last two must be enabled in the settings. What is usual is learned anew, as the stages do.
+        """
+        self.undo = settings.repair
+        self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
+        moving: list[params.Motion] = [name for name in params.MOTION if name in wanted]
+        self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), moving) if moving else None
+        self.of_clip: dict[str, Callable[[clips.Clip], list[np.ndarray]]] = {}
+        if "prediction" in wanted:
+            network, size = predictor.load(PREDICTOR), settings.predict.batch_size
+            self.of_clip["prediction"] = lambda clip: predict.cells_of(network, clip, size)
+        if "memory" in wanted:
+            remembered = memory.learned(AUTOENCODER, PREDICTOR, RESIZED, settings)
+            self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
+        splits = (*PARTS.values(), "holdout") if self.of_clip else ()
+        self._small = {
+            (split, clip.video): self._upright(split, clip)
+            for split in splits
+            for clip in clips.open_resized(RESIZED, split)
+        }
+        usual = [clip for (split, _), clip in self._small.items() if split == "holdout"]
+        self.places = {
+            name: pooling.Places([cells for clip in usual for cells in found(clip)])
+            for name, found in self.of_clip.items()
+        }
+        self._seen: dict[tuple[str, str, str], list[np.ndarray]] = {}
+
+    def names(self) -> list[str]:
+        """The maps that there are of every frame."""
+        return [*(self.normality.components if self.normality else ()), *self.of_clip]
+
+    def frame(self, split: str, video: str, number: int) -> np.ndarray:
+        """A frame (H, W, 3) uint8 as the components saw it: repaired. Raises VadError when it is absent."""
+        return self._whole(split, video).frame(number)
+
+    def maps(self, split: str, video: str, number: int) -> dict[str, np.ndarray]:
+        """The map (h, w) of a test or validation frame by name. Raises VadError when the frame is absent."""
+        found: dict[str, np.ndarray] = {}
+        if self.normality:
+            moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
+            found |= {name: self.normality.places[name].strangeness(cells) for name, cells in moved.items()}
+        for name in self.of_clip:
+            clip = self._small[split, video]
+            if (split, video, name) not in self._seen:
+                self._seen[split, video, name] = self.of_clip[name](clip)
+            cells = self._seen[split, video, name][position(clip, number)]
+            found[name] = self.places[name].strangeness(cells)
+        return found
+
+    def _whole(self, split: str, video: str) -> clips.Clip:
+        folder = VALIDATION if split == "validation" else FRAMES / split
+        stored = clips.open_zip(folder / f"{video}.zip")
+        found = repair.found_in(self.diagnosed, split, stored)
+        return repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
+
+    def _upright(self, split: str, clip: clips.Clip) -> clips.Clip:
+        return repair.repaired(clip, repair.found_in(self.diagnosed, split, clip), unflip=self.undo.unflip)
+
+
+def draw_maps(path: Path, frames: Sequence[str]) -> None:
+    """Draw each frame and the maps of its components, a row a frame, a column's maps on one scale."""
+    settings = params.load(PARAMS)
+    networks = {"prediction": settings.predict.enabled, "memory": settings.memory.enabled}
+    every = Maps(settings, [*settings.motion.components, *(name for name, on in networks.items() if on)])
+    looked = []
+    for name in frames:
+        split, video, number = name.split("/")
+        key = split, video, int(number)
+        looked.append((f"clip {video}, frame {number}", every.frame(*key), every.maps(*key)))
+    figure, axes = plt.subplots(
+        len(frames), 1 + len(every.names()), figsize=(11.5, 1.75 * len(frames) + 0.3), squeeze=False
+    )
+    highest = {name: max(float(maps[name].max()) for *_, maps in looked) for name in every.names()}
+    for row, (title, image, maps) in zip(axes, looked, strict=True):
+        row[0].imshow(image)
+        row[0].set_title(title, fontsize=8)
+        for axis, (name, cells) in zip(row[1:], maps.items(), strict=True):
+            large = cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            axis.imshow(large, cmap="magma", vmin=0, vmax=highest[name])
+            axis.set_title(f"{name}, at most {cells.max():.1f}", fontsize=8)
+        for axis in row:
+            axis.axis("off")
+    figure.tight_layout()
+    _save(path)
+
+
+def parts(settings: params.Params) -> pd.DataFrame:
+    """What each weighted component adds to the score of every frame: keys, then a column a component (T,)."""
+    diagnosed = tables.read_csv(DIAGNOSIS, [*tables.KEYS, fusion.STATIC, *params.MEASURED])
+    families = [tables.read_components(COMPONENTS / f"{name}.npz") for name in tables.FAMILIES]
+    table = fusion.with_diagnosis(tables.join(families), diagnosed)
+    result = table[tables.KEYS].copy()
+    for name, weight in settings.aggregate.weights.items():
+        if weight:
+            views = [fusion.component(table, name, view, settings.repair.unflip) for view in settings.tta]
+            values = np.mean(views, axis=0)
+            if settings.repair.interpolate:
+                values = fusion.interpolate(values, table, of_two_frames=fusion.of_two_frames(name, settings))
+            how = settings.aggregate.normalise
+            result[name] = weight * calibration.normalise(values, table, how if how in CALIBRATED else "calibrated")
+    return result
+
+
+def draw_timelines(path: Path, videos: Sequence[str]) -> None:
+    """Draw what each component adds, above the normal, over the frame numbers of test clips; the truth is shaded."""
+    table = parts(params.load(PARAMS))
+    labelled = tables.read_csv(LABELLED, [*tables.KEYS, "label"])
+    table = table[table["split"] == "test"].merge(labelled[[*tables.KEYS, "label"]], on=tables.KEYS, how="left")
+    figure, axes = plt.subplots(
+        len(videos), 1, figsize=(9, 1.6 * len(videos) + 0.6), squeeze=False, sharex=True, sharey=True
+    )
+    for axis, video in zip(axes.flat, videos, strict=True):
+        clip = table[table["video"] == video].sort_values("frame")
+        if clip.empty:
+            raise VadError(f"{video}: no such test clip; there are {', '.join(sorted(set(table['video'])))}")
+        _stack(axis, clip)
+        axis.set_title(f"clip {video}", fontsize=8, loc="left", pad=2)
+    axes.flat[0].legend(fontsize=7, loc="upper right", ncols=4)
+    figure.supxlabel("frame number", fontsize=8)
+    figure.supylabel("standard deviations of normal frames, summed", fontsize=8)
+    figure.tight_layout()
+    _save(path)
+
+
+def _stack(axis: Axes, clip: pd.DataFrame) -> None:
+    frames = clip["frame"].to_numpy()
+    names = [str(name) for name in clip if name not in (*tables.KEYS, "label")]
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.95, len(names)))
+    axis.stackplot(frames, *(clip[name].clip(lower=0) for name in names), labels=names, colors=colours)
+    axis.fill_between(
+        frames, 0, 1, where=clip["label"] == 1, step="mid", color=plots.ANOMALOUS, alpha=0.25, linewidth=0,
+        transform=axis.get_xaxis_transform(), label="anomalous", zorder=0,
+    )  # fmt: skip
+    axis.set_yscale("symlog", linthresh=10)
+    axis.tick_params(labelsize=7)
+
+
+def _save(path: Path) -> None:
+    with files.replacing(path) as temporary:
+        plt.savefig(temporary, dpi=90, metadata={"Software": None})
+    plt.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["maps", "timelines"])
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("of", nargs="+", metavar="SPLIT/CLIP/NUMBER or CLIP")
+    arguments = parser.parse_args()
+    try:
+        {"maps": draw_maps, "timelines": draw_timelines}[arguments.what](arguments.picture, arguments.of)
+    except VadError as error:
+        sys.exit(str(error))

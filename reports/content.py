@@ -1,0 +1,152 @@
+"""What the report says of frames: scores with truth and corruption, curves, shares, the frames that went most wrong."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from project import revisions
+from vad import VadError
+from vad.evaluation import bootstrap, curves, plots
+from vad.storage import tables
+
+SCORES, LABELLED, DIAGNOSIS = Path("data/scores.csv"), Path(revisions.SCORES), Path("data/diagnosis.csv")
+MARKS = ["flipped", "static", "frozen"]
+"""What `diagnose` finds in a frame itself; which numbers are missing is seen from the others."""
+WORST = 6
+"""Frames that are shown of each way to go wrong."""
+APART = 12
+"""Frame numbers that lie at least between two of them in a clip: neighbours look alike."""
+RECALLS = np.linspace(0.01, 1, 100)
+DIGITS = 6
+
+
+def read_frames() -> pd.DataFrame:
+    """Every scored frame: split, video, frame, score, label (NaN where there is none), kind and the marks, 0 or 1.
+
+    Raises VadError when a table is missing, or was not made with the scores that there are now.
+    """
+    frames = tables.read_csv(SCORES, [*tables.KEYS, "score"])[[*tables.KEYS, "score"]]
+    known = tables.read_csv(LABELLED, [*tables.KEYS, "score", "label", "kind"]).rename(columns={"score": "then"})
+    found = tables.read_csv(DIAGNOSIS, [*tables.KEYS, *MARKS])[[*tables.KEYS, *MARKS]]
+    joined = frames.merge(known, on=tables.KEYS, how="outer").merge(found, on=tables.KEYS, how="left")
+    if joined["score"].isna().any() or (joined["then"].notna() & (joined["then"] != joined["score"])).any():
+        raise VadError(f"{LABELLED}: made of other scores than those in {SCORES}; run `dvc repro`")
+    if joined[MARKS].isna().any(axis=None):
+        raise VadError(f"{DIAGNOSIS}: not of all the frames in {SCORES}; run `dvc repro`")
+    return joined.drop(columns="then").fillna({"kind": ""}).astype(dict.fromkeys(MARKS, int))
+
+
+def describe_clips(frames: pd.DataFrame) -> list[dict[str, Any]]:
+    """The clips of a split, ready for JSON: by frame its number, score, rank (1: the highest), marks, label and kind.
+
+    `missing` has the runs [first, last] of numbers that are absent inside the clip. Clips without labels have neither
+    label nor kind.
+    """
+    ranked = frames.assign(rank=frames["score"].rank(ascending=False, method="min").astype(int))
+    described = []
+    for video, rows in ranked.groupby("video", sort=True):
+        rows = rows.sort_values("frame")
+        numbers = rows["frame"].to_numpy()
+        columns = {"score": rows["score"].map(_short), "rank": rows["rank"], **{name: rows[name] for name in MARKS}}
+        if labelled(rows):
+            columns |= {"label": rows["label"].astype(int), "kind": rows["kind"]}
+        described.append(
+            {
+                "video": video,
+                "frame": numbers.tolist(),
+                "missing": [[a + 1, b - 1] for a, b in pairwise(numbers.tolist()) if b > a + 1],
+                **{name: column.tolist() for name, column in columns.items()},
+            }
+        )
+    return described
+
+
+def labelled(frames: pd.DataFrame) -> bool:
+    """Whether labels are known; they are of all frames of a split or of none."""
+    return bool(frames["label"].notna().all())
+
+
+def curve(frames: pd.DataFrame, draws: int, seed: int) -> dict[str, Any] | None:
+    """Precision over recall, and by recall the 95 % interval of the precision over resamples of the clips.
+
+    With the parameters of `evaluate` the resamples are those of its intervals. `low` and `high` are empty where a
+    single clip gives none; None where one class alone gives no curve.
+    """
+    if frames["label"].nunique() < 2:
+        return None
+    points = plots.precision_recall(frames)
+    drawn = bootstrap.bootstrap_clips(frames, _precision_by_recall(frames), draws, seed)
+    band = drawn.values.quantile([0.025, 0.975]).to_numpy() if len(drawn.values) else np.empty((2, 0))
+    return {
+        "recall": shorten(points["recall"]),
+        "precision": shorten(points["precision"]),
+        "band": shorten(RECALLS[: band.shape[1]]),
+        "low": shorten(band[0]),
+        "high": shorten(band[1]),
+        "base_rate": float(frames["label"].mean()),
+        "descriptive": drawn.descriptive,
+    }
+
+
+def _precision_by_recall(frames: pd.DataFrame) -> Callable[[np.ndarray], dict[str, float]]:
+    """A statistic for `bootstrap_clips`: the precision at the highest threshold that reaches each of RECALLS."""
+    ranked = curves.Ranked(frames["label"].to_numpy(), frames["score"].to_numpy())
+
+    def precision(weights: np.ndarray) -> dict[str, float]:
+        counts = ranked.counts(weights)
+        reached = np.searchsorted(counts.positives, RECALLS * counts.positives[-1])
+        return dict(zip(map(str, RECALLS), counts.precision()[reached], strict=True))
+
+    return precision
+
+
+def worst(frames: pd.DataFrame) -> list[dict[str, Any]]:
+    """The frames that most deserve a look, in groups of a title and rows (video, frame).
+
+    With labels: normal frames of the highest scores, and anomalous frames of the lowest; else the highest scores.
+    """
+    if not labelled(frames):
+        return [{"title": "Highest scores", "frames": _apart(frames, highest=True)}]
+    return [
+        {"title": "False alarms", "frames": _apart(frames[frames["label"] == 0], highest=True)},
+        {"title": "Misses", "frames": _apart(frames[frames["label"] == 1], highest=False)},
+    ]
+
+
+def _apart(frames: pd.DataFrame, highest: bool) -> list[dict[str, Any]]:
+    chosen: list[dict[str, Any]] = []
+    ordered = frames.sort_values("score", ascending=not highest, kind="stable")
+    for video, frame in ordered[["video", "frame"]].itertuples(index=False, name=None):
+        if all(other["video"] != video or abs(other["frame"] - frame) > APART for other in chosen):
+            chosen.append({"video": video, "frame": frame})
+        if len(chosen) == WORST:
+            break
+    return chosen
+
+
+def describe_shares(shares: pd.DataFrame, part: str) -> dict[str, Any]:
+    """By scope (clip, kind) what each adds to the AP of a part, largest first, and `most`: what a perfect order would.
+
+    `shares` is metrics/shares.csv. A frame adds its precision divided by the number of anomalous frames: a clip or
+    kind adds at most the share of these that it has.
+    """
+    rows = shares[shares["part"] == part]
+    described = {}
+    for scope, group in rows.groupby("scope", sort=True):
+        ordered = group.sort_values("ap_share", ascending=False, kind="stable")
+        columns = ordered.assign(most=ordered["positives"] / max(ordered["positives"].sum(), 1))
+        described[str(scope)] = columns[["name", "frames", "positives", "ap_share", "most"]].to_dict("records")
+    return described
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def shorten(values: "pd.Series | np.ndarray") -> list[float]:
+    """Values with the few digits that a chart shows."""
+    return [_short(value) for value in values]

@@ -1,0 +1,68 @@
+"""Where the report's figures come from: commit, parameters, data and model. No path of this machine is told."""
+
+import json
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import yaml
+
+from project import revisions, workspaces
+from vad import VadError
+from vad.models import autoencoder
+
+LOCK = Path("dvc.lock")
+METRICS = Path("metrics")
+
+
+def provenance(weights: Path) -> dict[str, Any]:
+    """Commit, parameters, data, training and model of the workspace, ready for JSON.
+
+    `stale` names the parameters that were changed after the outputs were made.
+    """
+    values = revisions.parameters(yaml.safe_load(Path(revisions.PARAMS).read_text(encoding="utf-8")))
+    return {
+        "commit": commit(),
+        "parameters": portable(values),
+        "stale": stale(values),
+        "data": read_metrics("data"),
+        "found": read_metrics("diagnosis")["found"],
+        "training": read_metrics("train"),
+        "model": portable(revisions.parameters(autoencoder.read_origin(weights))),
+    }
+
+
+def commit() -> dict[str, Any] | None:
+    """The commit of the workspace (name, date, subject) and the tracked files changed since; None without Git."""
+    try:
+        name, date, subject = workspaces.git(Path(), "log", "-1", "--format=%h%n%cs%n%s").splitlines()
+        changed = workspaces.git(Path(), "status", "--porcelain", "--untracked-files=no").splitlines()
+    except VadError:
+        return None
+    return {"name": name, "date": date, "subject": subject, "changed": [line[3:] for line in changed]}
+
+
+def stale(values: dict[str, Any]) -> list[str]:
+    """Which of the parameters (by dotted key) differ from those that the stages last ran with, as dvc.lock has them."""
+    try:
+        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"]
+    except FileNotFoundError:
+        return []
+    used: dict[str, Any] = {}
+    for stage in stages.values():
+        for section, value in stage.get("params", {}).get(revisions.PARAMS, {}).items():
+            used |= revisions.parameters(value, section)
+    return sorted(key for key, value in used.items() if values.get(key) != value)
+
+
+def read_metrics(name: str) -> Any:
+    """The figures of metrics/NAME.json."""
+    return json.loads((METRICS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def portable(value: Any) -> Any:
+    """Nested values in which an absolute path is its last name alone: where things lie is this machine's affair."""
+    if isinstance(value, dict):
+        return {key: portable(inner) for key, inner in value.items()}
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return f".../{PureWindowsPath(value).name}"
+    return value

@@ -1,0 +1,197 @@
+"""The report: everything about a run in one page that needs neither network nor server.
+
+    python -m reports.report
+    python -m reports.report --against sharper --output sharper.html
+
+Shows what the workspace's outputs say, and compares them with another revision or experiment.
+"""
+
+import argparse
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from competition import leaderboard
+from experiments import compare
+from project import revisions
+from reports import component_maps, content, images, provenance
+from stages.evaluate import PARTS
+from vad import VadError, params
+from vad.data import clips
+from vad.evaluation import metrics, plots
+from vad.models import autoencoder
+from vad.storage import files, tables
+
+PAGE = Path(__file__).with_name("page")
+OUTPUT = Path("metrics/report.html")
+RESIZED, WEIGHTS, SHARES = Path("data/resized"), Path("models/autoencoder.safetensors"), Path("metrics/shares.csv")
+NEEDED = [
+    content.SCORES,
+    content.LABELLED,
+    content.DIAGNOSIS,
+    RESIZED / "test" / clips.INDEX,
+    WEIGHTS,
+    SHARES,
+    *(component_maps.COMPONENTS / f"{family}.npz" for family in tables.FAMILIES),
+    *(provenance.METRICS / f"{name}.json" for name in ("evaluation", "data", "diagnosis", "train")),
+]
+AGAINST = "HEAD"
+COLOURS = {
+    "normal": plots.NORMAL,
+    "anomalous": plots.ANOMALOUS,
+    "flipped": plots.FLIPPED,
+    "both": plots.BOTH,
+}
+
+
+def collect(against: str) -> dict[str, Any]:
+    """All that the page shows, ready for JSON. Raises VadError when an output is missing or doesn't fit the others."""
+    for path in NEEDED:
+        if not path.is_file():
+            raise VadError(f"{path}: no such file; make it with `dvc repro`")
+    settings = params.load(Path(revisions.PARAMS))
+    frames = dict(list(content.read_frames().groupby("split")))
+    splits = {part: split for part, split in revisions.PARTS.items() if split in frames}
+    stored = {part: open_clips(split, frames[split]) for part, split in splits.items()}
+    shares = tables.read_csv(SHARES, ["part", "scope", "name", "frames", "positives", "ap_share"])
+    evaluation = provenance.read_metrics("evaluation")
+    parts = {
+        part: {
+            "about": PARTS[part],
+            "figures": evaluation.get(part),
+            "curve": content.curve(frames[split], settings.evaluate.bootstrap, settings.seed),
+            "shares": content.describe_shares(shares, part),
+            "clips": content.describe_clips(frames[split]),
+            "worst": content.worst(frames[split]),
+        }
+        for part, split in splits.items()
+    }
+    without_components = ""
+    try:
+        add_components(parts, settings)
+    except VadError as error:
+        without_components = f"Not shown: {error}"
+    add_pictures(parts, stored, settings, with_maps=not without_components)
+    return {
+        "parts": parts,
+        "comparison": differences(against, list(parts), settings.evaluate.bootstrap),
+        "provenance": provenance.provenance(WEIGHTS),
+        "leaderboard": submitted(),
+        "without_components": without_components,
+        "size": settings.resize.size,
+        "names": {name: title.format(settings.evaluate.prevalence) for name, title in compare.FIGURES.items()},
+        "few_clips": " ".join(compare.FEW_CLIPS.split()),
+        "colours": COLOURS,
+    }
+
+
+def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
+    """The resized clips of a split by name. Raises VadError when they are not those that were scored."""
+    opened = {clip.video: clip for clip in clips.open_resized(RESIZED, split)}
+    if opened.keys() != set(frames["video"]):
+        raise VadError(f"{RESIZED}: other clips than in {content.SCORES}; run `dvc repro`")
+    return opened
+
+
+def add_components(parts: dict[str, Any], settings: params.Params) -> None:
+    """Put into each clip of all parts how strange every weighted component finds its frames, by name.
+
+    Raises VadError when a component is missing.
+    """
+    added = component_maps.parts(settings)
+    names = [name for name in added if name not in tables.KEYS]
+    by_clip = dict(list(added.groupby(["split", "video"])))
+    for part, contents in parts.items():
+        for clip in contents["clips"]:
+            rows = by_clip[revisions.PARTS[part], clip["video"]].sort_values("frame")
+            clip["components"] = {name: content.shorten(rows[name]) for name in names}
+
+
+def add_pictures(
+    parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]], settings: params.Params, with_maps: bool
+) -> None:
+    """Put thumbnails into the clips of all parts, within one budget, and pictures of their errors by the worst frames.
+
+    Those are reconstructions, and the heat maps of the weighted components that have some.
+    """
+    model = autoencoder.load(WEIGHTS)
+    described = [(clip, stored[part][clip["video"]]) for part in parts for clip in parts[part]["clips"]]
+    thumbnails = images.thumbnails([found for _, found in described])
+    for (clip, _), pictures in zip(described, thumbnails, strict=True):
+        clip["thumbnails"] = pictures
+    for part, contents in parts.items():
+        for row in (row for group in contents["worst"] for row in group["frames"]):
+            row |= images.explain(model, stored[part][row["video"]].frame(row["frame"]))
+    weighted = [name for name, weight in settings.aggregate.weights.items() if weight and with_maps]
+    every = component_maps.Maps(settings, {name.rpartition("_")[0] for name in weighted})
+    for part, contents in parts.items():
+        rows = [row for group in contents["worst"] for row in group["frames"]]
+        found = [every.maps(revisions.PARTS[part], row["video"], row["frame"]) for row in rows]
+        for row, maps in zip(rows, found, strict=True):
+            row["maps"] = [
+                {"name": name, "highest": float(cells.max()), "picture": images.heat(cells, highest)}
+                for name, cells in maps.items()
+                for highest in [max(float(others[name].max()) for others in found)]
+            ]
+
+
+def submitted() -> dict[str, Any] | None:
+    """Whether AP here goes with the score on the leaderboard: lines and a PNG in base64; None before any submission."""
+    entries = leaderboard.read()
+    if not entries or not leaderboard.PICTURE.is_file():
+        return None
+    picture = base64.b64encode(leaderboard.PICTURE.read_bytes()).decode()
+    return {"lines": leaderboard.describe(entries), "picture": picture}
+
+
+def differences(against: str, parts: list[str], draws: int) -> dict[str, Any]:
+    """What sets the workspace apart from a revision: parameters, and by part the figures or why there are none."""
+    found: dict[str, Any] = {"against": against, "parameters": {}, "parts": {}}
+    for part in parts:
+        try:
+            result, _ = compare.compare((against, revisions.WORKSPACE), [part], draws)
+        except VadError as error:
+            found["parts"][part] = {"message": str(error).replace(f"{Path.cwd()}/", "")}
+            continue
+        found["parameters"] = {key: provenance.portable(sides) for key, sides in result["parameters"].items()}
+        found["parts"][part] = {key: value for key, value in result["parts"][part].items() if key != "by_frame"}
+    return found
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page that shows `data`."""
+    text = json.dumps(metrics.without_nan(data), allow_nan=False, separators=(",", ":"))
+    # A clip's name may be anything: it must not end the element that the data stand in.
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    page, style, charts, script = (
+        (PAGE / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "charts.js", "page.js")
+    )
+    filled = {"STYLE": style, "PLOTLY": get_plotlyjs(), "DATA": text, "SCRIPT": charts + script}
+    return re.sub("@@([A-Z]+)@@", lambda match: filled[match[1]], page)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--against", metavar="REV", help=f"revision or experiment to compare with, {AGAINST} if not given"
+    )
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help=f"the page, {OUTPUT} if not given")
+    arguments = parser.parse_args()
+    try:
+        if arguments.against:
+            revisions.read(arguments.against)  # what was asked for must be there; the default may be absent
+        files.write_text(arguments.output, render(collect(arguments.against or AGAINST)))
+    except VadError as error:
+        sys.exit(str(error))
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, opens in any browser")
+
+
+if __name__ == "__main__":
+    main()

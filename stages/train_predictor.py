@@ -1,0 +1,45 @@
+"""Predictor: resized training frames -> the weights of a network that predicts a frame from those before it."""
+
+from pathlib import Path
+from typing import Any
+
+from stages import PARAMS, run
+from vad import params
+from vad.data import clips
+from vad.storage import files
+
+
+def main(resized: Path, weights: Path, metrics: Path) -> None:
+    settings = params.load(PARAMS)
+    if not settings.predict.enabled:
+        files.write_text(weights, "")
+        files.write_json(metrics, {"enabled": False})
+        return
+    files.write_json(metrics, {"enabled": True, **trained(resized, settings, weights)})
+
+
+def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, Any]:
+    """Train the network, write it to `weights`, and return the figures of its training."""
+    from vad.models import predictor, runtime
+
+    train, holdout = clips.open_resized(resized, "train"), clips.open_resized(resized, "holdout")
+    runtime.seed(settings.seed)
+    model = predictor.NETWORKS[settings.predict.network](settings.predict.history)
+    fabric = runtime.fabric(settings.predict.precision)
+    history = predictor.fit(fabric, model, train, holdout, settings.predict)
+    predictor.save(model, weights, {"predict": settings.predict.model_dump(mode="json"), "seed": settings.seed})
+    best = predictor.best_epoch(history)
+    return {
+        "parameters": sum(tensor.numel() for tensor in model.parameters()),
+        "windows": len(predictor.windows(train, settings.predict.history, "train")),
+        "epochs": int(history["epoch"].iloc[-1]),
+        "steps": int(history["steps"].iloc[-1]),
+        "best_epoch": best,
+        "holdout": round(history["holdout"].iloc[best], 6),
+        "holdout_of_copying": round(history["holdout"].iloc[0], 6),
+        "loss": {part: history[part].iloc[1:].round(6).tolist() for part in ("train", "holdout")},
+    }
+
+
+if __name__ == "__main__":
+    run(main)

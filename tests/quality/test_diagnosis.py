@@ -1,0 +1,223 @@
+"""Corruption is found where it is, from pixels alone, and nothing else is taken for it."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages import diagnose
+from tests.tiny_clips import walking_square
+from vad import VadError
+from vad.data import clips
+from vad.quality import corruption, diagnosis
+
+SEED = 3
+
+
+def scene(count: int = 40, offset: int = 0) -> np.ndarray:
+    """Frames of one fixed camera with a little sensor noise."""
+    frames = walking_square(200, seed=SEED)[offset : offset + count].astype(float)
+    return np.clip(frames + np.random.default_rng(offset).normal(0, 2, frames.shape), 0, 255).astype(np.uint8)
+
+
+def stored(path: Path, frames: np.ndarray, numbers: np.ndarray | None = None) -> clips.ZippedClip:
+    numbers = np.arange(len(frames)) if numbers is None else numbers
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = ((int(number), *clips.encode(frame)) for number, frame in zip(numbers, frames, strict=True))
+    clips.write_zip(path, encoded, "")
+    return clips.open_zip(path)
+
+
+def corrupted(frames: np.ndarray, flipped: np.ndarray, static: np.ndarray, amplitude: float = 38.0) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    noise = rng.uniform(-amplitude, amplitude, frames.shape) * static[:, None, None, None]
+    noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
+    return np.where(flipped[:, None, None, None], noisy[:, ::-1], noisy)
+
+
+def diagnosed(training: clips.Clip, clip: clips.Clip) -> pd.DataFrame:
+    known = diagnosis.backgrounds([training])
+    lines = diagnosis.thresholds(diagnosis.measure_clip("train", training, known))
+    return diagnosis.decide(diagnosis.measure_clip("test", clip, known), lines)
+
+
+@pytest.mark.parametrize("amplitude", [10.0, 20.0, corruption.STATIC_AMPLITUDE])
+def test_flips_and_static_are_found_where_they_are_and_nowhere_else(tmp_path: Path, amplitude: float) -> None:
+    flipped, static = np.random.default_rng(0).random((2, 40)) < [[0.2], [0.3]]
+    assert (flipped & static).any() and (~flipped & ~static).any()
+    clip = stored(tmp_path / "01.zip", corrupted(scene(offset=100), flipped, static, amplitude))
+    found = diagnosed(stored(tmp_path / "train.zip", scene()), clip)
+    assert found["flipped"].tolist() == flipped.astype(int).tolist()
+    assert found["static"].tolist() == static.astype(int).tolist()
+    assert found["frozen"].sum() == 0
+
+
+def test_another_light_is_neither_flip_nor_static_but_a_shift(tmp_path: Path) -> None:
+    brighter = np.clip(scene(offset=60) * 0.9 + 40.0, 0, 255).astype(np.uint8)
+    training = scene()
+    found = diagnosed(stored(tmp_path / "train.zip", training), stored(tmp_path / "01.zip", brighter))
+    assert found[["flipped", "static"]].to_numpy().sum() == 0
+    expected = 40 - 0.1 * np.median(training.mean(3))
+    assert found["shift"].median() == pytest.approx(expected, abs=2)
+
+
+@settings(max_examples=25)
+@given(st.floats(2, 30), st.integers(0, 1000))
+def test_noise_level_is_the_deviation_of_the_noise_whatever_the_slope_beneath(sigma: float, seed: int) -> None:
+    rows, columns = np.mgrid[:180, :240]
+    slope = 60 + 60 * rows / 180 + 60 * columns / 240
+    noise = np.random.default_rng(seed).normal(0, sigma, slope.shape)
+    image = np.clip(np.round(slope + noise), 0, 255).astype(np.uint8)
+    assert diagnosis.noise_level(image) == pytest.approx(sigma, rel=0.08)
+    assert diagnosis.noise_level(np.ascontiguousarray(image[::-1])) == pytest.approx(diagnosis.noise_level(image))
+
+
+def test_noise_level_of_a_smooth_image_is_that_of_rounding() -> None:
+    slope = np.tile(np.linspace(50, 200, 300), (100, 1)).astype(np.uint8)
+    assert diagnosis.noise_level(slope) < 0.7
+
+
+def test_correlations_are_pearson_s_and_0_for_one_grey() -> None:
+    frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in scene(10)]
+    background = diagnosis.Background(frames)
+    median = np.median(frames, axis=0)
+    for found, expected in zip(background.correlations(frames[0]), (median, median[::-1]), strict=True):
+        assert found == pytest.approx(np.corrcoef(frames[0].ravel(), expected.ravel())[0, 1], abs=1e-5)
+    assert background.correlations(np.full_like(frames[0], 90)) == (0, 0)
+
+
+def test_a_frame_shown_twice_is_frozen_even_flipped_and_a_standing_scene_is_not(tmp_path: Path) -> None:
+    frames = scene()
+    still = np.repeat(walking_square(1, seed=SEED).astype(float), 10, axis=0)
+    noise = np.random.default_rng(5).normal(0, 2, still.shape)
+    still = np.clip(still + noise, 0, 255).astype(np.uint8)
+    twice = np.concatenate([still[:5], still[4:]])
+    training = stored(tmp_path / "train.zip", frames)
+    assert diagnosed(training, stored(tmp_path / "01.zip", still))["frozen"].sum() == 0
+    found = diagnosed(training, stored(tmp_path / "02.zip", twice))
+    assert np.flatnonzero(found["frozen"]).tolist() == [5]
+    # Right way up again it is the same picture but for what the second encoding changed.
+    upside_down = corrupted(twice, np.arange(11) == 5, np.zeros(11, bool))
+    changes = diagnosed(training, stored(tmp_path / "03.zip", upside_down))["change"]
+    assert changes[5] < changes[1:5].min() / 2
+
+
+def test_gaps_are_steps_in_frame_number(tmp_path: Path) -> None:
+    clip = stored(tmp_path / "07.zip", scene(4), np.array([939, 940, 943, 944]))
+    table = diagnosed(clip, clip)
+    assert table["gap"].tolist() == [0, 1, 3, 1]
+    assert table["frame"].tolist() == [939, 940, 943, 944] and set(table["video"]) == {"07"}
+    assert np.isnan(table["change"][0]) and table["change"][1:].notna().all()
+    assert diagnosis.summarise(table)["test"]["missing"] == 2
+
+
+def test_a_size_that_training_never_had_is_measured_as_far_as_can_be(tmp_path: Path) -> None:
+    small = np.stack([cv2.resize(frame, (40, 30)) for frame in scene(3)])
+    found = diagnosed(stored(tmp_path / "train.zip", scene()), stored(tmp_path / "01.zip", small))
+    assert found[["corr_upright", "corr_flipped", "shift"]].isna().all(axis=None)
+    assert found["flipped"].sum() == 0 and found["noise"].notna().all()
+
+
+def test_frames_of_every_size_in_training_have_their_own_background(tmp_path: Path) -> None:
+    small = np.stack([cv2.resize(frame, (40, 30)) for frame in scene(30)])
+    training = [stored(tmp_path / "1.zip", scene()), stored(tmp_path / "2.zip", small)]
+    known = diagnosis.backgrounds(training)
+    assert set(known) == {(48, 64), (30, 40)}
+    turned = stored(tmp_path / "3.zip", corrupted(small, np.ones(30, bool), np.zeros(30, bool)))
+    measured = diagnosis.measure_clip("test", turned, known)
+    assert (measured["corr_flipped"] > measured["corr_upright"]).all()
+
+
+def test_thresholds_come_from_training_and_a_stray_bad_frame_does_not_move_them() -> None:
+    rng = np.random.default_rng(0)
+    training = pd.DataFrame({"noise": rng.normal(2, 0.1, 1000), "change": rng.normal(1.5, 0.1, 1000)})
+    clean = diagnosis.thresholds(training)
+    training.loc[:3, ["noise", "change"]] = 50.0, 0.0
+    for before, after in zip(clean, diagnosis.thresholds(training), strict=True):
+        assert after == pytest.approx(before, rel=0.03)
+    assert clean.noise == pytest.approx(1.5 * 2.23, rel=0.05) and clean.change == pytest.approx(0.15, rel=0.05)
+
+
+def test_precision_and_recall_count_the_frames_that_both_know() -> None:
+    found = pd.DataFrame({"video": ["01"] * 4, "frame": range(4), "flipped": [1, 1, 0, 0], "static": [0, 0, 0, 0]})
+    truth = pd.DataFrame({"video": ["1"] * 4, "frame": ["1", "2", "3", "9"], "flipped": [1, 1, 0, 1], "static": 1})
+    result = diagnosis.against_truth(found, truth)
+    assert result["frames"] == 3
+    assert result["flipped"] == {"found": 1, "true": 2, "precision": 1.0, "recall": 0.5}
+    assert result["static"] == {"found": 0, "true": 3, "precision": None, "recall": 0.0}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The folders that the stage reads, the test frames corrupted."""
+    flipped, static = np.random.default_rng(2).random((2, 30)) < [[0.2], [0.3]]
+    stored(tmp_path / "frames/train/01.zip", scene())
+    stored(tmp_path / "frames/holdout/02.zip", scene(20, 50))
+    stored(tmp_path / "frames/test/01.zip", corrupted(scene(30, 80), flipped, static))
+    stored(tmp_path / "validation/clips/02-1.zip", corrupted(scene(30, 120), static, flipped))
+    (tmp_path / "labels").mkdir()
+    rows = pd.DataFrame({"video": "1", "frame": range(30), "flipped": flipped, "static": static})
+    rows.astype({"flipped": int, "static": int}).to_csv(tmp_path / "labels/corruption.csv", index=False)
+    return tmp_path
+
+
+def run(tree: Path) -> dict:
+    outputs = [tree / name for name in ("diagnosis.csv", "diagnosis.json", "diagnosis.png")]
+    diagnose.main(tree / "frames", tree / "validation", tree / "labels", *outputs)
+    return json.loads(outputs[1].read_text())
+
+
+def test_the_stage_writes_a_row_for_every_frame_and_judges_itself_where_the_truth_is_known(tree: Path) -> None:
+    metrics = run(tree)
+    table = pd.read_csv(tree / "diagnosis.csv", dtype={"video": str})
+    counts = table.groupby("split")["frame"].size().to_dict()
+    assert counts == {"train": 40, "holdout": 20, "test": 30, "validation": 30}
+    assert {split: found["frames"] for split, found in metrics["found"].items()} == counts
+    assert list(metrics["against_truth"]) == ["test"]
+    for name in ("flipped", "static"):
+        judged = metrics["against_truth"]["test"][name]
+        assert judged["true"] > 0 and judged["precision"] == judged["recall"] == 1
+    assert (tree / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_runs_write_the_same_bytes(tree: Path) -> None:
+    run(tree)
+    first = {path.name: path.read_bytes() for path in tree.glob("diagnosis.*")}
+    run(tree)
+    assert {path.name: path.read_bytes() for path in tree.glob("diagnosis.*")} == first
+
+
+def test_labels_are_never_opened_and_the_truth_never_changes_what_is_found(tree: Path) -> None:
+    run(tree)
+    before = (tree / "diagnosis.csv").read_bytes()
+    (tree / "labels/labels.csv").write_bytes(b"\xff not a table")
+    truth = pd.read_csv(tree / "labels/corruption.csv")
+    truth[["flipped", "static"]] = 1 - truth[["flipped", "static"]]
+    truth.to_csv(tree / "labels/corruption.csv", index=False)
+    assert run(tree)["against_truth"]["test"]["flipped"]["precision"] == 0
+    assert (tree / "diagnosis.csv").read_bytes() == before
+
+
+def test_truth_without_its_columns_is_refused_by_name(tree: Path) -> None:
+    (tree / "labels/corruption.csv").write_text("video,frame\n1,0\n")
+    with pytest.raises(VadError, match=r"corruption.csv: no column flipped, static"):
+        run(tree)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("amplitude", [10.0, corruption.STATIC_AMPLITUDE])
+def test_on_real_clips_every_flip_and_all_static_is_found(real_data: Path, tmp_path: Path, amplitude: float) -> None:
+    def read(folder: str) -> np.ndarray:
+        paths = sorted((real_data / "ped2" / folder).glob("*.jpg"))
+        return np.stack([cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths[::2]])  # type: ignore
+
+    frames = read("testing/frames/01")
+    flipped, static = np.random.default_rng(0).random((2, len(frames))) < [[0.2], [0.3]]
+    clip = stored(tmp_path / "01.zip", corrupted(frames, flipped, static, amplitude))
+    found = diagnosed(stored(tmp_path / "train.zip", read("training/frames/01")), clip)
+    assert (found["flipped"] == flipped).all() and (found["static"] == static).all()

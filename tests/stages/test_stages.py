@@ -1,0 +1,338 @@
+"""Each stage does what its entry in dvc.yaml says, on tiny clips, called as Python functions."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from stages import (
+    aggregate,
+    check,
+    diagnose,
+    evaluate,
+    extract,
+    fetch,
+    infer,
+    memory,
+    motion,
+    predict,
+    resize,
+    submission,
+    train,
+    train_predictor,
+    validation,
+)  # fmt: skip
+from tests.tiny_clips import write_dataset
+from vad import VadError, params
+from vad.components import pooling, reconstruction, views
+from vad.data import clips
+from vad.models import autoencoder, predictor, training
+from vad.quality import diagnosis, repair
+from vad.storage import tables
+
+TOP = Path(__file__).parents[2]
+TINY = {
+    "data": {"source": "folder", "root": "mine", "benchmark_labels": "truth"},
+    "resize": {"size": 64},
+    "train": {"epochs": 2},
+}
+COMPONENTS, DIAGNOSIS = Path("data/components"), Path("data/diagnosis.csv")
+PREDICTOR = Path("models/predictor.safetensors")
+RECONSTRUCTION = COMPONENTS / "reconstruction.npz"
+TRAIN = Path("data/resized"), Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv")
+
+
+def settings(**sections: dict[str, object]) -> None:
+    """Write params.yaml: the default, with sections changed."""
+    values = yaml.safe_load((TOP / "params.yaml").read_text())
+    for name, section in sections.items():
+        values[name] |= section
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which every stage has run, in order; the tests run in it."""
+    folder = tmp_path_factory.mktemp("project")
+    before = Path.cwd()
+    os.chdir(folder)
+    write_dataset(Path("mine"))
+    Path("truth").mkdir()
+    settings(**TINY)
+    check.main(Path("data/params.ok"))
+    fetch.main(Path("data/raw"), Path("data/labels"))
+    extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))
+    validation.main(Path("data/frames"), Path("data/validation"))
+    diagnose.main(
+        Path("data/frames"), Path("data/validation"), Path("data/labels"),
+        DIAGNOSIS, Path("metrics/diagnosis.json"), Path("metrics/diagnosis.png"),
+    )  # fmt: skip
+    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
+    train.main(*TRAIN)
+    infer.main(TRAIN[1], Path("data/resized"), RECONSTRUCTION)
+    motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, COMPONENTS / "motion.npz")
+    train_predictor.main(Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
+    predict.main(PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "prediction.npz")
+    memory.main(TRAIN[1], PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "memory.npz")
+    aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
+    evaluate.main(
+        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),
+        Path("metrics/evaluation.json"), Path("metrics/shares.csv"), Path("metrics/plots"),
+    )  # fmt: skip
+    submission.main(Path("data/scores.csv"), Path("data/raw"), Path("submission.csv"))
+    yield folder
+    os.chdir(before)
+
+
+def test_check_refuses_a_root_that_is_not_there(project: Path) -> None:
+    settings(data=TINY["data"] | {"root": "nowhere"})
+    with pytest.raises(VadError, match="nowhere"):
+        check.main(Path("data/other.ok"))
+    assert not Path("data/other.ok").exists()
+    settings(**TINY)
+
+
+def test_fetch_lists_every_clip_with_a_hash_of_its_content_and_leaves_labels_unread(project: Path) -> None:
+    manifest = json.loads(Path("data/raw/manifest.json").read_text())
+    assert [clip["video"] for clip in manifest["training"]] == ["01", "02", "03", "04", "05"]
+    assert [clip["video"] for clip in manifest["testing"]] == ["01", "02", "03"]
+    digests = [clip["digest"] for split in manifest.values() for clip in split]
+    assert len(set(digests)) == 8 and all(len(digest) == 32 for digest in digests)
+    assert Path("data/labels/labels.csv").read_bytes() == Path("mine/labels.csv").read_bytes()
+
+
+def test_extract_keeps_images_as_they_are_and_divides_the_training_clips(project: Path) -> None:
+    index = tables.read_csv(Path("data/frames/index.csv"), tables.KEYS)
+    videos = index.groupby("split")["video"].unique().map(sorted).to_dict()
+    assert videos["train"] == ["01", "02", "03"] and videos["test"] == ["01", "02", "03"]
+    assert videos["holdout"] == videos["validation"] == ["04", "05"]
+    clip = next(clip for clip in clips.open_zips(Path("data/frames/test")) if clip.video == "02")
+    assert clip.numbers.tolist() == list(range(3, 33))
+    original = Path("mine/testing/02/frame_00007.jpg").read_bytes()
+    assert clip.archive.read(clip.names[7]) == original
+    assert {name: len(rows) for name, rows in index.groupby("split")} == {
+        "train": 180, "holdout": 44, "validation": 44, "test": 90,
+    }  # fmt: skip
+
+
+def test_validation_labels_the_frames_that_it_changed(project: Path) -> None:
+    labels = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "label", "kind"])
+    assert ((labels["kind"] != "") == (labels["label"] == 1)).all()
+    assert 0.1 < labels["label"].mean() < 0.4
+    originals = {clip.video: clip for clip in clips.open_zips(Path("data/frames/validation"))}
+    copies = {clip.video: clip for clip in clips.open_zips(Path("data/validation/clips"))}
+    clean = labels[(labels["flipped"] == 0) & (labels["static"] == 0)]
+    moved = [
+        np.abs(copies[r.video].frame(r.frame).astype(int) - originals[r.video[:2]].frame(r.frame)).max()
+        for r in clean.itertuples()
+    ]
+    assert min(np.array(moved)[clean["label"] == 1]) > max(np.array(moved)[clean["label"] == 0])
+    assert sum(map(len, copies.values())) == len(labels)
+
+
+def test_diagnose_measures_every_frame_at_full_size(project: Path) -> None:
+    columns = [*tables.KEYS, "corr_upright", "corr_flipped", "noise", "change", "gap", "flipped"]
+    table = tables.read_csv(Path("data/diagnosis.csv"), columns)
+    assert set(table["split"]) == {"train", "holdout", "validation", "test"}
+    assert (table["flipped"] == (table["corr_flipped"] > table["corr_upright"])).all() and table["flipped"].any()
+    (clip,) = (clip for clip in clips.open_zips(Path("data/frames/test")) if clip.video == "02")
+    rows = table.query("split == 'test' and video == '02'").set_index("frame")
+    assert rows.index.tolist() == clip.numbers.tolist() and rows["gap"].tolist() == [0] + [1] * (len(rows) - 1)
+    expected = diagnosis.noise_level(diagnosis.luma(clip, 7))
+    assert rows.loc[7, "noise"] == pytest.approx(expected, abs=1e-4)
+    found = json.loads(Path("metrics/diagnosis.json").read_text())["found"]
+    assert found["test"]["frames"] == 90 and found["test"]["flipped"] == table.query("split == 'test'")["flipped"].sum()
+
+
+def test_resize_is_torchvision_s(project: Path) -> None:
+    from torchvision.transforms import Resize
+
+    import vad.models.torchvision_compat  # noqa: F401
+
+    (small,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "01")
+    (whole,) = (clip for clip in clips.open_zips(Path("data/frames/test")) if clip.video == "01")
+    for number in whole.numbers.tolist():
+        expected = np.asarray(Resize((64, 64))(Image.fromarray(whole.frame(number))))
+        assert (small.frame(number) == expected).all()
+
+
+def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: Path, tmp_path: Path) -> None:
+    settings(**TINY, stress={"jpeg_quality": 5, "share": 0.3})
+    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path)
+    settings(**TINY)
+    chosen = tables.read_csv(tmp_path / "compressed.csv", tables.KEYS)
+    assert set(chosen["split"]) == {"validation", "test"} and 0.15 < len(chosen) / 134 < 0.45
+    rows = set(chosen.itertuples(index=False, name=None))
+    for split in ("train", "holdout", "validation", "test"):
+        pairs = zip(clips.open_resized(Path("data/resized"), split), clips.open_resized(tmp_path, split), strict=True)
+        for before, after in pairs:
+            for number in before.numbers.tolist():
+                changed = (before.frame(number) != after.frame(number)).any()
+                assert changed == ((split, before.video, number) in rows)
+        assert Path("data/resized", split, clips.INDEX).read_bytes() == (tmp_path / split / clips.INDEX).read_bytes()
+    assert tables.read_csv(Path("data/resized/compressed.csv"), tables.KEYS).empty
+
+
+def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> None:
+    again = tmp_path / "ae.safetensors"
+    train.main(TRAIN[0], again, tmp_path / "train.json", tmp_path / "loss.csv")
+    assert again.read_bytes() == TRAIN[1].read_bytes()
+    assert (tmp_path / "loss.csv").read_bytes() == TRAIN[3].read_bytes()
+    history = pd.read_csv(TRAIN[3])
+    assert history["epoch"].tolist() == [0, 1, 2] and history["train"][1:].is_monotonic_decreasing
+    figures = json.loads(TRAIN[2].read_text())
+    assert figures["frames"] == 180 and figures["epoch"] == 2
+    for name in training.COLLAPSE:
+        assert (figures["untrained"][name], figures[name]) == (history[name].iloc[0], history[name].iloc[-1])
+
+
+def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
+    table = tables.read_components(RECONSTRUCTION)
+    scored = pd.concat([tables.read_csv(Path("data/resized", s, clips.INDEX), tables.KEYS) for s in infer.SCORED])
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
+    assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.RECONSTRUCTION]
+    model = autoencoder.load(TRAIN[1])
+    (clip,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "03")
+    row = table.query("split == 'test' and video == '03' and frame == 20").iloc[0]
+    image = autoencoder.to_images(torch.from_numpy(clip.frame(20).copy())[None])
+    for name in params.VIEWS:
+        seen = views.view(name)(image)
+        with torch.inference_mode():
+            found = reconstruction.components(seen, *model.score_views(seen))
+        for component, value in found.items():
+            assert row[f"{component}/{name}"] == pytest.approx(value.item(), rel=1e-4)
+
+
+def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
+    table = tables.read_components(RECONSTRUCTION)
+    scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
+    mean = {
+        name: table[[f"{name}/{view}" for view in params.VIEWS]].mean(axis=1)
+        for name in ("pixel_l1", "layer3", "layer4")
+    }
+    expected = (0.795 * mean["pixel_l1"] + 0.082 * mean["layer3"] + 0.123 * mean["layer4"]) ** 1.31
+    np.testing.assert_allclose(scores["score"], expected, rtol=1e-12)
+    assert scores["frame"].tolist() == table["frame"].tolist()
+
+
+def test_a_predictor_that_is_off_leaves_an_empty_file_and_says_so(project: Path) -> None:
+    assert PREDICTOR.read_bytes() == b""
+    assert json.loads(Path("metrics/predictor.json").read_text()) == {"enabled": False}
+
+
+def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Path, tmp_path: Path) -> None:
+    remembered = {"enabled": True, "features": "predictor", "patches": 50}
+    settings(**TINY, predict={"enabled": True, "epochs": 2}, memory=remembered)
+    resized = Path("data/resized")
+    for run in ("one", "two"):
+        to = tmp_path / run
+        train_predictor.main(resized, to / "weights", to / "metrics.json")
+        predict.main(to / "weights", resized, DIAGNOSIS, to / "prediction.npz")
+        memory.main(TRAIN[1], to / "weights", resized, DIAGNOSIS, to / "memory.npz")
+    learned = memory.learned(TRAIN[1], to / "weights", resized, params.load(Path("params.yaml")))
+    settings(**TINY)
+    assert (tmp_path / "one" / "weights").read_bytes() == (tmp_path / "two" / "weights").read_bytes()
+    assert len(json.loads((to / "metrics.json").read_text())["loss"]["train"]) == 2
+    for name in ("prediction", "memory"):
+        table = tables.read_components(to / f"{name}.npz")
+        pd.testing.assert_frame_equal(table, tables.read_components(tmp_path / "one" / f"{name}.npz"))
+        pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
+        assert list(table.columns[3:]) == [pooled for pooled in params.POOLED if pooled.startswith(f"{name}_")]
+        values = table.drop(columns=tables.KEYS)
+        assert np.isfinite(values).all(axis=None) and (values[f"{name}_max"] > values[f"{name}_mean"]).all()
+    held_out = [memory.cells_of(learned, clip) for clip in clips.open_resized(resized, "holdout")]
+    expected = pd.DataFrame(pooling.pool_by_others(held_out)).add_prefix("memory_")
+    found = tables.read_components(to / "memory.npz").query("split == 'holdout'")
+    np.testing.assert_allclose(found[expected.columns], expected, rtol=1e-4)
+    model = predictor.load(to / "weights")
+    (clip,) = (clip for clip in clips.open_resized(resized, "test") if clip.video == "03")
+    found = tables.read_components(to / "prediction.npz").query("split == 'test' and video == '03'")
+    means = [cells.mean() for cells in predict.cells_of(model, clip, 16)]
+    np.testing.assert_allclose(found["prediction_mean"], means, rtol=1e-4)
+
+
+def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) -> None:
+    table = tables.read_components(COMPONENTS / "motion.npz")
+    assert list(table.columns[3:]) == [name for name in params.POOLED if name.split("_")[0] in params.MOTION]
+    pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
+    assert np.isfinite(table.drop(columns=tables.KEYS)).all(axis=None)
+
+
+def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(project: Path, tmp_path: Path) -> None:
+    # These clips have a background each, on which orientation can't be found: what is true stands in for it.
+    truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped", "static"])
+    keys = tables.read_csv(DIAGNOSIS, tables.KEYS)[tables.KEYS]
+    known = keys.merge(truth.assign(split="validation")[repair.COLUMNS], on=tables.KEYS, how="left").fillna(0)
+    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "static": int}))
+    for name, undo in {"as_they_are": {}, "repaired": {"unflip": True, "denoise": "temporal_median"}}.items():
+        settings(**TINY, repair=undo, motion={"components": ["difference"]})
+        inputs = Path("data/frames"), Path("data/validation"), tmp_path / "diagnosis.csv"
+        motion.main(*inputs, tmp_path / f"{name}.npz")
+        resize.main(*inputs, tmp_path / name)
+    settings(**TINY)
+    before, after = (tables.read_components(tmp_path / f"{name}.npz") for name in ("as_they_are", "repaired"))
+    found = before[tables.KEYS].merge(known, on=tables.KEYS)
+    changed = ((found["flipped"] == 1) | (found["static"] == 1)).to_numpy()
+    assert changed.any()
+    assert after["difference_mean"][changed].mean() < 0.3 * before["difference_mean"][changed].mean()
+    static = {tuple(row) for row in found.loc[found["static"] == 1, tables.KEYS].itertuples(index=False, name=None)}
+    for split in ("train", "holdout", "validation", "test"):
+        resized = (clips.open_resized(tmp_path / name, split) for name in ("as_they_are", "repaired"))
+        for raw, clean in zip(*resized, strict=True):
+            for number in raw.numbers.tolist():
+                same = (raw.frame(number) == clean.frame(number)).all()
+                assert same != ((split, raw.video, number) in static)
+
+
+def test_components_of_other_frames_are_not_mixed(project: Path) -> None:
+    table = tables.read_components(RECONSTRUCTION)
+    with pytest.raises(VadError, match=r"data/components: test clip 03 frame \d+ is in one table only"):
+        tables.join([table, table.iloc[:-1][tables.KEYS]])
+
+
+def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
+    from sklearn.metrics import average_precision_score
+
+    figures = json.loads(Path("metrics/evaluation.json").read_text())
+    scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
+    for part, split, path in (("validation", "validation", "data/validation"), ("benchmark", "test", "data/labels")):
+        truth = tables.read_csv(Path(path) / "labels.csv", ["video", "frame", "label"])
+        both = scores[scores["split"] == split].merge(truth, on=["video", "frame"])
+        assert figures[part]["ap"] == pytest.approx(average_precision_score(both["label"], both["score"]))
+        assert figures[part]["frames"] == len(both)
+
+
+def test_what_diagnose_measured_can_be_the_score(project: Path, tmp_path: Path) -> None:
+    for name in params.MEASURED:
+        settings(**TINY, aggregate={"weights": {name: 1.0}})
+        aggregate.main(COMPONENTS, DIAGNOSIS, tmp_path / "scores.csv")
+        scores = tables.read_csv(tmp_path / "scores.csv", [*tables.KEYS, "score"])
+        measured = tables.read_csv(Path("data/diagnosis.csv"), [*tables.KEYS, name])
+        both = scores.merge(measured, on=tables.KEYS)
+        known = both[both[name].notna()]
+        assert (known["score"].rank() == known[name].rank()).all() and np.isfinite(scores["score"]).all()
+    settings(**TINY)
+
+
+def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    evaluate.main(
+        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", tmp_path / "labelled.csv",
+        tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
+    )  # fmt: skip
+    assert list(json.loads((tmp_path / "evaluation.json").read_text())) == ["validation"]
+    assert (tmp_path / "plots" / "benchmark_timeline.png").exists()
+
+
+def test_submission_has_the_scores_of_the_test_frames(project: Path) -> None:
+    rows = pd.read_csv("submission.csv")
+    scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"]).query("split == 'test'")
+    assert rows["Id"].tolist() == [f"{int(r.video)}_{r.frame}" for r in scores.itertuples()]
+    assert rows["Predicted"].tolist() == scores["score"].tolist()

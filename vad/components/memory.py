@@ -1,0 +1,173 @@
+"""A memory of what patches of normal frames look like to a network; what is far from all of it is strange.
+
+K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: of a
+training frame PER_FRAME patches on average, drawn at random, come to the choice of those that are remembered.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import vad.models.torchvision_compat  # noqa: F401  must come before torchvision
+
+from torchvision.models import get_model  # isort: skip
+from torchvision.models.feature_extraction import create_feature_extractor  # isort: skip
+
+from vad import VadError
+from vad.models.autoencoder import to_images
+from vad.params import Backbone
+
+PER_FRAME = 64
+"""Patches of a training frame, on average, from which those to remember are chosen."""
+PROJECTED = 64
+"""Dimensions in which patches are compared while they are chosen: random projections about keep distances."""
+BATCH = 32
+CHUNK = 4096
+"""Patches that are compared with all that are remembered at once."""
+RESNET_STAGES = {f"layer{number}": f"layer{number}" for number in (1, 2, 3)}
+CONVNEXT_STAGES = {f"features.{2 * number - 1}": f"layer{number}" for number in (1, 2, 3)}
+"""Where torchvision's networks give layer1 to layer3."""
+_IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
+
+
+class Network(Protocol):
+    """What gives features: an encoder, an autoencoder, a predictor."""
+
+    def features(self, images: Tensor) -> dict[str, Tensor]: ...
+
+
+class Pretrained(torch.nn.Module):
+    """A backbone of torchvision with weights from ImageNet, on images in [0, 1]."""
+
+    def __init__(self, name: Backbone, weights: Path | None) -> None:
+        """`weights`: a file of its state dict, as torchvision saves it; None takes torchvision's own.
+
+        Raises VadError for a file that is missing or holds something else, and where nothing can be downloaded.
+        """
+        super().__init__()
+        try:
+            network = get_model(name, weights="IMAGENET1K_V1" if weights is None else None)
+        except OSError as error:
+            raise VadError(
+                f"memory.features = {name}: its weights can't be downloaded ({error}); "
+                "name a file of them in memory.weights"
+            ) from None
+        if weights is not None:
+            _load(network, name, weights)
+        stages = CONVNEXT_STAGES if name == "convnext_tiny" else RESNET_STAGES
+        self.stages = create_feature_extractor(network.eval(), stages)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        mean, deviation = _IMAGENET.to(images.device)
+        found: dict[str, Tensor] = self.stages((images - mean) / deviation)
+        return found
+
+
+def _load(network: torch.nn.Module, name: Backbone, path: Path) -> None:
+    """Put weights of a .pth file into a network of torchvision, without running code from it.
+
+    Raises VadError when the file is missing, damaged or of another network.
+    """
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise VadError(f"{path}: no such file; correct memory.weights") from None
+    except Exception as error:  # torch raises many kinds for a file that is not its own
+        reason = " ".join(str(error).split())[:150]
+        raise VadError(f"{path}: not torchvision's {name} ({reason}); correct memory.weights") from None
+
+
+@torch.inference_mode()
+def patches(network: Network, frames: Tensor, layers: Sequence[str]) -> list[Tensor]:
+    """Features (N, C, h, w) of each layer for frames (N, H, W, 3) uint8, on the grid of the finest layer.
+
+    A predictor takes several frames side by side, (N, H, W, 3 * history).
+
+    Each patch has seen its neighbours: means over 3 x 3, as in the paper; at the frame's edge over those there are.
+    """
+    found = network.features(to_images(frames))
+    seen = [F.avg_pool2d(found[name].float(), 3, stride=1, padding=1, count_include_pad=False) for name in layers]
+    grid = max((tuple(maps.shape[2:]) for maps in seen), key=lambda shape: shape[0])
+    return [F.interpolate(maps, grid, mode="bilinear", align_corners=False) for maps in seen]
+
+
+@torch.inference_mode()
+def coreset(candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices (count,) of patches (P, C) that leave no other patch far from all of them: greedy k-center.
+
+    Each is the one farthest from those before it; the first is drawn. O. Sener, S. Savarese, Active learning for
+    convolutional neural networks: a core-set approach, ICLR 2018.
+    """
+    projection = torch.randn(candidates.shape[1], min(PROJECTED, candidates.shape[1]), generator=generator)
+    small = candidates @ (projection / projection.shape[1] ** 0.5).to(candidates)
+    chosen = [int(torch.randint(len(small), (1,), generator=generator))]
+    nearest = (small - small[chosen[0]]).square().sum(1)
+    for _ in range(min(count, len(small)) - 1):
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (small - small[chosen[-1]]).square().sum(1))
+    return torch.tensor(chosen)
+
+
+class Memory:
+    """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them.
+
+    Frames are (H, W, 3) uint8, or what leads to the next frame for a predictor: `predictor.Leads`.
+    """
+
+    def __init__(self, network: Network, layers: Sequence[str], neighbours: int, device: torch.device) -> None:
+        self.network, self.layers, self.neighbours, self.device = network, tuple(layers), neighbours, device
+        self.scales: list[Tensor] = []
+        self.patches = torch.empty(0)
+
+    def learn(self, frames: Iterable[np.ndarray], count: int, seed: int) -> None:
+        """Remember `count` patches of training frames, the same ones for the same seed."""
+        generator = torch.Generator().manual_seed(seed)
+        rows: list[list[Tensor]] = []
+        for batch in batches(frames, self.device):
+            found = [_flat(layer).cpu() for layer in patches(self.network, batch, self.layers)]
+            kept = torch.randperm(len(found[0]), generator=generator)[: PER_FRAME * len(batch)]
+            rows.append([layer[kept] for layer in found])
+        if not rows:
+            raise VadError("data/resized/train: no frames to remember")
+        layers = [torch.cat(parts) for parts in zip(*rows, strict=True)]
+        self.scales = [layer.std().clamp_min(1e-6) for layer in layers]
+        candidates = self._scaled(layers)
+        self.patches = candidates[coreset(candidates, count, generator)].to(self.device)
+
+    def maps(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """For each frame, in order, the distance of every patch to the nearest remembered (h, w)."""
+        for batch in batches(frames, self.device):
+            found = patches(self.network, batch, self.layers)
+            nearest = torch.cat(list(map(self._nearest, self._scaled(map(_flat, found)).split(CHUNK))))
+            yield from nearest.view(len(batch), *found[0].shape[2:]).cpu().numpy()
+
+    def _nearest(self, points: Tensor) -> Tensor:
+        """The mean distance of points (Q, C) to their nearest neighbours: (Q,)."""
+        distances = torch.cdist(points, self.patches)
+        return distances.topk(min(self.neighbours, len(self.patches)), largest=False).values.mean(1)
+
+    def _scaled(self, layers: Iterable[Tensor]) -> Tensor:
+        """Patches (P, C) of each layer, side by side in units of the layer's deviation."""
+        return torch.cat([layer / scale for layer, scale in zip(layers, self.scales, strict=True)], 1)
+
+
+def _flat(maps: Tensor) -> Tensor:
+    """Maps (N, C, h, w) -> patches (N h w, C)."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def batches(frames: Iterable[np.ndarray], device: torch.device, size: int = BATCH) -> Iterator[Tensor]:
+    """Frames (H, W, C) uint8 -> batches (N, H, W, C)."""
+    held: list[Any] = []
+    for frame in frames:
+        held.append(np.ascontiguousarray(frame))
+        if len(held) == size:
+            yield torch.from_numpy(np.stack(held)).to(device)
+            held = []
+    if held:
+        yield torch.from_numpy(np.stack(held)).to(device)

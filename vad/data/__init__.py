@@ -1,0 +1,1 @@
+"""From the data source to clips, labels and the submission."""

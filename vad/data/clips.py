@@ -1,0 +1,242 @@
+"""Clips: the frames of one video, by number. The one place that reads them.
+
+A clip is stored either as a zip of image files, which keep the bytes they came with, or, resized, as one array
+file that is mapped into memory.
+"""
+
+import abc
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from vad import VadError
+from vad.storage import files, tables
+
+JPEG_QUALITY = 95
+EPOCH = (1980, 1, 1, 0, 0, 0)
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+"""The decoders that frames may reach: Pillow has others, some of which run programs."""
+LARGEST = 64_000_000
+"""Pixels of a frame: twice what 8K video has. More is a damaged header, or meant to fill the memory."""
+Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
+warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
+IMPUTED = b"imputed"
+INDEX = "index.csv"
+GUARD = 16
+"""Frames left out between two parts of a clip, so that neighbours do not end up on both sides."""
+
+
+@dataclass(frozen=True)
+class Clip(abc.ABC):
+    """The frames of one video: `numbers` (T,) int64, ascending, and the images behind them."""
+
+    video: str
+    numbers: np.ndarray
+    path: Path
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.frame(int(number)) for number in self.numbers)
+
+    @abc.abstractmethod
+    def frame(self, number: int) -> np.ndarray:
+        """The frame with that number, (H, W, 3) uint8 RGB. Raises VadError when it is absent or damaged."""
+
+
+@dataclass(frozen=True)
+class ZippedClip(Clip):
+    """A clip stored as a zip of image files."""
+
+    names: dict[int, str]
+    archive: zipfile.ZipFile
+
+    def __enter__(self) -> "ZippedClip":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.archive.close()
+
+    def imputed(self) -> np.ndarray:
+        """Whether each frame (T,) has the content of another because its own was bad."""
+        return np.array([self.archive.getinfo(self.names[n]).comment == IMPUTED for n in self.numbers.tolist()], bool)
+
+    def image(self, number: int) -> Image.Image:
+        """The decoded image of a frame, RGB."""
+        where = f"{self.path}: frame {number}"
+        try:
+            data = self.archive.read(self.names[number])
+        except KeyError:
+            raise VadError(f"{where} is not in the clip") from None
+        except (zipfile.BadZipFile, OSError) as error:
+            raise VadError(f"{where} is damaged ({error}); delete the file and run `dvc repro extract`") from None
+        return decode(data, where)
+
+    def frame(self, number: int) -> np.ndarray:
+        return np.asarray(self.image(number))
+
+
+@dataclass(frozen=True)
+class MappedClip(Clip):
+    """A clip stored as an array (T, H, W, 3) uint8, mapped into memory read-only."""
+
+    array: np.ndarray
+
+    def frame(self, number: int) -> np.ndarray:
+        position = int(np.searchsorted(self.numbers, number))
+        if position == len(self.numbers) or self.numbers[position] != number:
+            raise VadError(f"{self.path}: frame {number} is not in the clip")
+        return self.array[position]
+
+
+def decode(data: bytes, where: str) -> Image.Image:
+    """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
+
+    Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
+    RGB: 16 bits a channel, CMYK, transparency.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > LARGEST:
+            raise VadError(f"{where} claims {image.width}x{image.height} pixels")
+        # Pillow keeps the upper 8 bits of colour and tells it only here.
+        deep = any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF"
+        image.load()
+    except VadError:
+        raise
+    except Exception as error:  # whatever damaged bytes make a decoder trip over
+        reason = str(error) if "BytesIO" not in str(error) else f"no image in its {len(data)} bytes"
+        raise VadError(f"{where} can't be decoded: {' '.join(reason.split()) or type(error).__name__}") from None
+    if deep:
+        raise VadError(f"{where} has more than 8 bits a channel")
+    if image.mode in ("CMYK", "LAB"):
+        raise VadError(f"{where} is {image.mode}, not RGB")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise VadError(f"{where} is transparent in part")
+    return image.convert("RGB")
+
+
+def encode(image: np.ndarray) -> tuple[bytes, str]:
+    """An image (H, W, 3) uint8 RGB -> JPEG file content and its suffix."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue(), ".jpg"
+
+
+class StoredFrame(NamedTuple):
+    """A frame as a clip stores it: its number, the content of its image file and the suffix.
+
+    An imputed one has the content of another frame.
+    """
+
+    number: int
+    data: bytes
+    suffix: str
+    imputed: bool = False
+
+
+def write_zip(path: Path, frames: Iterable[tuple[int, bytes, str] | StoredFrame], digest: str) -> None:
+    """Store frames (number, image file content, suffix) as a clip; the same frames give the same bytes.
+
+    Stored, not deflated: images are compressed already. The zip's CRC guards each of them. `digest` is kept as the
+    archive's comment, to tell later what it was made of.
+    """
+    with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = digest.encode()
+        for frame in (StoredFrame(*frame) for frame in frames):
+            entry = zipfile.ZipInfo(f"frame_{frame.number:05d}{frame.suffix}", EPOCH)
+            entry.comment = IMPUTED if frame.imputed else b""
+            archive.writestr(entry, frame.data)
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest that `write_zip` left in a clip; None when the file is absent or no zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment.decode()
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
+        return None
+
+
+def open_zip(path: Path) -> ZippedClip:
+    """Open a clip that `write_zip` stored. Raises VadError when it is damaged."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise VadError(f"{path}: not a readable clip ({error}); delete it and run `dvc repro extract`") from None
+    names = {frame_number(name): name for name in archive.namelist()}
+    return ZippedClip(path.stem, np.array(sorted(names), np.int64), path, names, archive)
+
+
+def open_zips(folder: Path) -> list[ZippedClip]:
+    """Every zipped clip in a folder, in the order of their names."""
+    return [open_zip(path) for path in sorted(folder.glob("*.zip"))]
+
+
+def open_resized(folder: Path, split: str) -> list[MappedClip]:
+    """Every resized clip of a split, in the order of their names: the INDEX there says which frames they hold."""
+    index = tables.read_csv(folder / split / INDEX, tables.KEYS)
+    clips = []
+    for video, rows in index.groupby("video", sort=True):
+        path = folder / split / f"{video}.npy"
+        array = np.load(path, mmap_mode="r")
+        if len(array) != len(rows):
+            raise VadError(f"{path}: {len(array)} frames where the index has {len(rows)}; run `dvc repro -f resize`")
+        clips.append(MappedClip(str(video), rows["frame"].to_numpy(np.int64), path, array))
+    return clips
+
+
+def frame_number(name: str) -> int:
+    """The frame number that a file name carries: the last run of digits in it. Raises VadError when there is none."""
+    digits = re.findall(r"\d+", Path(name).stem)
+    if not digits:
+        raise VadError(f"{name}: no frame number in the file name; name frames like frame_00012.jpg")
+    return int(digits[-1])
+
+
+def keys(split: str, clips: Iterable[Clip]) -> pd.DataFrame:
+    """The (split, video, frame) rows of clips, in order."""
+    rows = [pd.DataFrame({"split": split, "video": clip.video, "frame": clip.numbers}) for clip in clips]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=tables.KEYS)
+
+
+def divide(clips: dict[str, np.ndarray], holdout_clips: int) -> dict[str, dict[str, np.ndarray]]:
+    """Divide training clips (video -> frame numbers, ascending) into train, holdout and validation, disjoint.
+
+    The last `holdout_clips` clips never enter training; where that would leave fewer than two, or there are fewer
+    than four clips, the last third of the last clip is held out instead, behind a guard gap. Of what is held out
+    the first half of every clip is `holdout`, untouched, to calibrate on; the second half, behind a guard gap, is
+    what `validation` is made of. Raises VadError when a part would be empty.
+    """
+    names = sorted(clips)
+    parts: dict[str, dict[str, np.ndarray]] = {"train": {}, "holdout": {}, "validation": {}}
+    if len(names) >= 4 and len(names) - holdout_clips >= 2:
+        held = {name: clips[name] for name in names[-holdout_clips:]}
+        parts["train"] = {name: clips[name] for name in names[:-holdout_clips]}
+    else:
+        last = names[-1]
+        start = len(clips[last]) * 2 // 3
+        held = {last: clips[last][start:]}
+        parts["train"] = {**clips, last: clips[last][: max(start - GUARD, 0)]}
+    for name, numbers in held.items():
+        middle = len(numbers) // 2
+        parts["holdout"][name] = numbers[: max(middle - GUARD // 2, 0)]
+        parts["validation"][name] = numbers[middle + GUARD // 2 :]
+    for part, chosen in parts.items():
+        if not any(map(len, chosen.values())):
+            raise VadError(
+                f"data.holdout_clips = {holdout_clips}: leaves no frame for {part} of {len(names)} training clips; "
+                "give more or longer clips"
+            )
+        parts[part] = {name: numbers for name, numbers in chosen.items() if len(numbers)}
+    return parts

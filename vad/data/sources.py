@@ -1,0 +1,194 @@
+"""Where clips come from: what lies in a folder, and a hash of it. Nothing is decoded here."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vad import VadError
+from vad.data.clips import frame_number
+from vad.storage import files, tables
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv"}
+TRAINING = "training", "training_videos"
+TESTING = "testing", "testing_videos"
+MASKS = "testing_label_mask"
+DEPTH = 6
+"""So many levels of folders are searched: the competition's archive has its clips in the third."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One clip as it was found: a video file, or a folder of images whose names carry the frame numbers.
+
+    `images` maps frame numbers, ascending, to file names in `path`; it is None for a video. `digest` is a hash of
+    every byte of the clip and of its frame numbers.
+    """
+
+    video: str
+    path: Path
+    images: dict[int, str] | None
+    digest: str = ""
+
+    def file(self, number: int) -> Path:
+        """The file that holds the frame with that number."""
+        return self.path if self.images is None else self.path / self.images[number]
+
+
+class Digest(NamedTuple):
+    """A clip's hash, 32 hex digits, and 8 bytes of the hash of each of its files that is not empty."""
+
+    clip: str
+    files: np.ndarray
+
+
+def shallowest(root: Path, wanted: Callable[[Path], bool]) -> Path | None:
+    """The folder in or below `root` that is wanted and lies highest; None without one. Raises VadError for two."""
+    level = [root]
+    for _ in range(DEPTH):
+        found = [folder for folder in level if wanted(folder)]
+        if len(found) > 1:
+            raise VadError(f"{found[0]} and {found[1]}: both have what is looked for; name one of them in data.root")
+        if found:
+            return found[0]
+        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir() and _shown(path)]
+    return None
+
+
+def find_dataset(root: Path) -> Path | None:
+    """The folder in or below `root` that holds training and testing clips; None without one."""
+    return shallowest(root, lambda folder: bool(_split(folder, TRAINING) and _split(folder, TESTING)))
+
+
+def find_split(root: Path, names: Sequence[str]) -> Path:
+    """The first of the folders `names` in `root`. Raises VadError when there is none."""
+    if found := _split(root, names):
+        return found
+    if any((root / name).is_dir() for name in ("training_vol", "testing_vol")):
+        raise VadError(f"{root}: the grayscale volumes (training_vol, testing_vol) are not read; add the videos")
+    raise VadError(
+        f"{root}: no folder {' or '.join(names)} in it; data.root must name what holds training and test clips"
+    )
+
+
+def _split(root: Path, names: Sequence[str]) -> Path | None:
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def _shown(path: Path) -> bool:
+    return not path.name.startswith(".") and path.name != "__MACOSX"
+
+
+def find_clips(folder: Path) -> list[Source]:
+    """The clips in a folder, by name: video files, and folders of images. A `frames` level between is passed over.
+
+    Raises VadError for an empty folder, an empty clip, a file name without a number, a frame number or a clip name
+    that occurs twice.
+    """
+    if (folder / "frames").is_dir():
+        folder = folder / "frames"
+    clips: dict[str, Source] = {}
+    for path in sorted(folder.iterdir()):
+        if not _shown(path):
+            continue
+        if path.is_dir():
+            clip = Source(path.name, path, _numbered_images(path))
+        elif path.suffix.lower() in VIDEOS:
+            clip = Source(path.stem, path, None)
+        else:
+            continue
+        if not clip.video.isprintable():
+            raise VadError(f"{str(path)!r}: a clip's name must be printable text; rename it")
+        # Clips 1 and 01 would share the Ids of their frames.
+        identity = tables.frame_id(clip.video, 0)
+        if identity in clips:
+            raise VadError(f"{path}: clip {clip.video} is also {clips[identity].path}; rename or remove one")
+        clips[identity] = clip
+    if not clips:
+        raise VadError(f"{folder}: no clips; put video files or folders of numbered images there")
+    return list(clips.values())
+
+
+def _numbered_images(folder: Path) -> dict[int, str]:
+    images: dict[int, str] = {}
+    for path in sorted(folder.iterdir()):
+        if not _shown(path) or path.suffix.lower() not in IMAGES:
+            continue
+        if not path.is_file():
+            raise VadError(f"{path}: not a file, or a link to nothing; mend or remove it")
+        try:
+            number = frame_number(path.name)
+        except VadError as error:
+            raise VadError(f"{folder}: {error}") from None
+        if number in images:
+            raise VadError(f"{folder}: frame {number} occurs twice, as {images[number]} and {path.name}; remove one")
+        images[number] = path.name
+    if not images:
+        raise VadError(f"{folder}: a clip without a frame; put images there or remove the folder")
+    return dict(sorted(images.items()))
+
+
+def digest(clip: Source) -> Digest:
+    """Hashes of a clip's content and frame numbers. Raises VadError for an unreadable file."""
+    state = hashlib.blake2b(digest_size=16)
+    contents = []
+    for number, name in (clip.images or {0: ""}).items():
+        path = clip.path / name
+        try:
+            with open(path, "rb") as handle:
+                content = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest()
+                empty = handle.tell() == 0
+        except OSError as error:
+            raise VadError(f"{path}: can't be read ({error.strerror}); mend it or its permissions") from None
+        state.update(f"{number}{Path(name).suffix}".encode() + content)
+        # Empty files are faults, not the same frame.
+        contents.append(0 if empty else int.from_bytes(content[:8]))
+    return Digest(state.hexdigest(), np.array(contents, np.uint64))
+
+
+def refuse_shared(training: list[tuple[Source, np.ndarray]], testing: list[tuple[Source, np.ndarray]]) -> None:
+    """Raise VadError when a file of a training clip and one of a test clip have the same content.
+
+    Each clip comes with `Digest.files`. Scores of frames that were trained on say nothing about others.
+    """
+    trained, tested = (np.concatenate([hashes for _, hashes in clips]) for clips in (training, testing))
+    shared = np.intersect1d(trained, tested)
+    shared = shared[shared != 0]
+    if not len(shared):
+        return
+    first = tested[np.isin(tested, shared)][0]
+    paths = [_holder(clips, first) for clips in (training, testing)]
+    more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+    raise VadError(f"{paths[0]} and {paths[1]}{more}: the same content in training and test; remove one")
+
+
+def _holder(clips: list[tuple[Source, np.ndarray]], content: np.uint64) -> Path:
+    clip, place = next((clip, int(np.flatnonzero(hashes == content)[0])) for clip, hashes in clips if content in hashes)
+    return clip.file(list(clip.images)[place] if clip.images else 0)
+
+
+def write_manifest(path: Path, splits: dict[str, list[Source]]) -> None:
+    """Write down which clips each split has, where they lie and what they hold."""
+    plain = {split: [_plain(clip) for clip in clips] for split, clips in splits.items()}
+    files.write_text(path, json.dumps(plain, separators=(",", ":")) + "\n")
+
+
+def _plain(clip: Source) -> dict[str, Any]:
+    # The numbers follow from the names.
+    return asdict(clip) | {"path": str(clip.path), "images": clip.images and list(clip.images.values())}
+
+
+def read_manifest(path: Path) -> dict[str, list[Source]]:
+    """The clips that `write_manifest` wrote down."""
+    splits = json.loads(path.read_text(encoding="utf-8"))
+    return {split: [_source(entry) for entry in clips] for split, clips in splits.items()}
+
+
+def _source(entry: dict[str, Any]) -> Source:
+    images = entry["images"] and {frame_number(name): name for name in entry["images"]}
+    return Source(entry["video"], Path(entry["path"]), images, entry["digest"])

@@ -1,0 +1,1 @@
+"""Scores against labels: metrics, intervals, comparisons, plots."""

@@ -1,0 +1,250 @@
+"""How well scores rank anomalous frames above normal ones, taken apart by clip, kind and onset, with an interval.
+
+Labels are 1 for an anomalous frame and 0 for a normal one; of scores only the order matters, ties included. A figure
+that one class alone can't give is NaN. numpy and pandas only: the stage `evaluate` must start fast.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vad import VadError
+from vad.evaluation.bootstrap import bootstrap_clips
+from vad.evaluation.curves import (
+    Ranked,
+    ap_at_prevalence,
+    ap_contributions,
+    auroc,
+    average_precision,
+    precision_recall,
+    prevalence_weights,
+)
+from vad.storage import tables
+
+__all__ = [
+    "Onset",
+    "ap_at_prevalence",
+    "ap_by_kind",
+    "ap_contributions",
+    "auroc",
+    "average_precision",
+    "check_frames",
+    "event_onsets",
+    "headline",
+    "macro_auroc",
+    "onset_recall",
+    "precision_recall",
+    "prevalence_weights",
+    "ranking_digest",
+    "shares",
+    "summarise",
+    "without_nan",
+]
+
+UNNAMED = "unnamed"
+"""The kind of anomalous frames whose labels name none."""
+
+
+def summarise(
+    table: pd.DataFrame, *, prevalence: float, draws: int, seed: int, onset_precision: float
+) -> dict[str, Any]:
+    """All figures of scored frames (columns video, frame, score, label, kind), ready for JSON: None for NaN.
+
+    `*_low` and `*_high` are 95 % intervals from `draws` resamples of the clips. Floats keep every bit, so that no
+    difference shows as exactly 0. Raises VadError as `check_frames` does.
+    """
+    check_frames(table)
+    labels, scores = table["label"].to_numpy(), table["score"].to_numpy()
+    videos, frames, kinds = table["video"].to_numpy(), table["frame"].to_numpy(), table["kind"].to_numpy()
+    ranked = Ranked(labels, scores)
+    resampled = bootstrap_clips(table, lambda weights: headline(ranked, weights, prevalence), draws, seed)
+    result: dict[str, Any] = {
+        "frames": len(table),
+        "positives": int(labels.sum()),
+        "clips": int(table["video"].nunique()),
+        "base_rate": float(labels.mean()) if len(table) else math.nan,
+    }
+    for name, value in headline(ranked, None, prevalence).items():
+        low, high = resampled.interval(name)
+        result |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    macro, clips = macro_auroc(labels, scores, videos)
+    result |= {"prevalence": prevalence, "macro_auroc": macro, "macro_clips": clips}
+    result["bootstrap"] = {
+        "draws": len(resampled.values),
+        "redrawn": resampled.redrawn,
+        "descriptive": resampled.descriptive,
+    }
+    result["kinds"] = ap_by_kind(labels, scores, kinds, prevalence)
+    onset = onset_recall(labels, scores, videos, frames, onset_precision)
+    result["onset"] = {"precision": onset_precision, **onset._asdict()}
+    result["ranking"] = ranking_digest(table, scores)
+    return {name: without_nan(value) for name, value in result.items()}
+
+
+def headline(ranked: Ranked, weights: np.ndarray | None, prevalence: float) -> dict[str, float]:
+    """ap, ap_at_prevalence and auroc of frames that weigh `weights` (T,), or 1 each; NaN for one class."""
+    counts = ranked.counts(weights)
+    return {
+        "ap": counts.average_precision(),
+        "ap_at_prevalence": counts.at_prevalence(prevalence).average_precision(),
+        "auroc": counts.auroc(),
+    }
+
+
+def without_nan(value: Any) -> Any:
+    """Nested mappings and lists with None for NaN, which JSON lacks."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def check_frames(table: pd.DataFrame) -> None:
+    """Refuse scored frames (columns video, frame, score, label) that figures can't be made of.
+
+    Raises VadError, naming the first clip and frame, for a frame that comes twice, a label other than 0 or 1, a
+    score that is not finite.
+    """
+    problems = {
+        "it comes more than once; keep one row a frame": table.duplicated(["video", "frame"]),
+        "its label is neither 0 nor 1; mend the labels": ~table["label"].isin([0, 1]),
+        "its score is not finite; run `dvc repro -f infer`": ~np.isfinite(table["score"].to_numpy(np.float64)),
+    }
+    for what, bad in problems.items():
+        rows = np.flatnonzero(bad)
+        if len(rows):
+            row = table.iloc[rows[0]]
+            raise VadError(f"clip {row['video']} frame {row['frame']}: {what}")
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """What each clip and each kind adds to the AP: columns scope (clip or kind), name, frames, positives, ap_share.
+
+    `table` as for `summarise`. Within a scope the shares sum to the AP; a kind's frames are its anomalous ones.
+    Shares are NaN for one class.
+    """
+    check_frames(table)
+    labels, scores = table["label"].to_numpy(), table["score"].to_numpy()
+    frames = pd.DataFrame(
+        {
+            "clip": table["video"].to_numpy(),
+            "kind": _kind_names(labels, table["kind"].to_numpy()),
+            "positive": labels,
+            "share": ap_contributions(labels, scores),
+        }
+    )
+    parts = []
+    for scope, rows in (("clip", frames), ("kind", frames[frames["positive"] == 1])):
+        grouped = rows.groupby(scope).agg(
+            frames=("positive", "size"),
+            positives=("positive", "sum"),
+            ap_share=("share", lambda part: part.sum(skipna=False)),
+        )
+        parts.append(grouped.rename_axis("name").reset_index().assign(scope=scope))
+    return pd.concat(parts, ignore_index=True)[["scope", "name", "frames", "positives", "ap_share"]]
+
+
+def ranking_digest(keys: pd.DataFrame, scores: np.ndarray) -> str:
+    """Sixteen hex digits that stand for the order of scores (T,) alone, ties included.
+
+    `keys` names the frames (columns split, video, frame, or those of them that there are); the order of the rows
+    doesn't matter. Scores transformed without merging or swapping any two keep their digest.
+    """
+    columns = [name for name in tables.KEYS if name in keys]
+    ranks = np.unique(np.asarray(scores), return_inverse=True)[1]
+    ordered = keys[columns].assign(rank=ranks).sort_values(columns)
+    return hashlib.sha256(ordered.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:16]
+
+
+def macro_auroc(labels: np.ndarray, scores: np.ndarray, videos: np.ndarray) -> tuple[float, int]:
+    """Mean AUROC over the clips that hold both classes, and how many they are; NaN and 0 where none does."""
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    clips = pd.Series(range(len(labels))).groupby(np.asarray(videos)).indices.values()
+    areas = np.array([auroc(labels[rows], scores[rows]) for rows in clips])
+    areas = areas[~np.isnan(areas)]
+    return (float(areas.mean()), len(areas)) if len(areas) else (float("nan"), 0)
+
+
+def ap_by_kind(
+    labels: np.ndarray, scores: np.ndarray, kinds: np.ndarray, prevalence: float
+) -> dict[str, dict[str, float]]:
+    """Per kind of anomaly, alone against all normal frames: ap, ap_at_prevalence, base_rate, frames.
+
+    Kinds differ in base rate and with it in AP: compare them at one `prevalence`. Kinds of normal frames are ignored.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    names = _kind_names(labels, kinds)
+    result = {}
+    for kind in sorted(set(names[labels == 1])):
+        rows = (labels == 0) | (names == kind)
+        chosen = labels[rows]
+        result[kind] = {
+            "ap": average_precision(chosen, scores[rows]),
+            "ap_at_prevalence": ap_at_prevalence(chosen, scores[rows], prevalence),
+            "base_rate": float(chosen.mean()),
+            "frames": int(chosen.sum()),
+        }
+    return result
+
+
+def _kind_names(labels: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """The kind (T,) of each anomalous frame, `unnamed` where there is none; empty for normal frames."""
+    named = (
+        pd.Series(np.asarray(kinds, dtype=object)).fillna("").replace("", UNNAMED).astype(str).to_numpy(dtype=object)
+    )
+    return np.where(labels == 1, named, "")
+
+
+class Onset(NamedTuple):
+    """Recall on the first frames of events, at the threshold that keeps a precision."""
+
+    recall: float
+    threshold: float | None
+    frames: int
+    events: int
+
+
+def onset_recall(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    videos: np.ndarray,
+    frames: np.ndarray,
+    precision: float,
+    frames_after: int = 5,
+) -> Onset:
+    """Recall over the first `frames_after` frames of each event, each argument (T,): how soon an event is seen.
+
+    The threshold is the lowest one at which the precision over all frames is at least `precision`; where none is,
+    the recall is 0 and the threshold None. An event is a run of anomalous frames of a clip by frame number: a normal
+    frame ends it, missing numbers don't. NaN without events.
+    """
+    reached, _, thresholds = precision_recall(labels, scores)
+    first, events = event_onsets(labels, videos, frames, frames_after)
+    if not events:
+        return Onset(float("nan"), None, 0, 0)
+    kept = thresholds[reached >= precision]
+    if not len(kept):
+        return Onset(0.0, None, int(first.sum()), events)
+    found = np.asarray(scores)[first] >= kept[-1]
+    return Onset(float(found.mean()), float(kept[-1]), int(first.sum()), events)
+
+
+def event_onsets(
+    labels: np.ndarray, videos: np.ndarray, frames: np.ndarray, frames_after: int
+) -> tuple[np.ndarray, int]:
+    """Which frames (T,) bool are among the first `frames_after` that are left of their event, and how many events."""
+    clips = pd.factorize(np.asarray(videos))[0]
+    order = np.lexsort((np.asarray(frames), clips))
+    positive, clip = (np.asarray(labels) == 1)[order], clips[order]
+    follows = np.append(False, positive[:-1] & (clip[1:] == clip[:-1]))[: len(order)]
+    starts = positive & ~follows
+    place = np.arange(len(order))
+    since = place - np.maximum.accumulate(np.where(starts, place, 0))
+    result = np.empty(len(order), dtype=bool)
+    result[order] = positive & (since < frames_after)
+    return result, int(starts.sum())

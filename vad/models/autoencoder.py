@@ -1,0 +1,115 @@
+"""The convolutional autoencoder: an encoder without its head, and transposed convolutions back to the image."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from vad import VadError
+from vad.models import encoders
+from vad.params import ENCODERS, Encoder
+from vad.storage import files
+
+
+class Autoencoder(nn.Module):
+    """Images (N, 3, H, W) in [0, 1] -> reconstructions of the same shape and range; H and W multiples of 32.
+
+    `encoder` gives the bottleneck, (N, 512, H/32, W/32) for resnet18. The decoder doubles the side and halves the
+    width with every transposed convolution; it has no batch norm and no skip connections. The names of resnet18's
+    weights are those of the reference, so its checkpoints load.
+    """
+
+    def __init__(self, encoder: Encoder = "resnet18", pretrained: bool = False) -> None:
+        """Random weights from torch's global generator, or an encoder with torchvision's ImageNet weights.
+
+        Raises VadError when those weights are neither in torch's cache nor can be downloaded.
+        """
+        super().__init__()
+        self.encoder = encoders.make(encoder, pretrained)
+        doublings = self.encoder.stride.bit_length() - 1
+        widths = [*(self.encoder.width >> halvings for halvings in range(doublings)), 3]
+        decoder: list[nn.Module] = []
+        for width, narrower in pairwise(widths):
+            decoder += [nn.ConvTranspose2d(width, narrower, 3, stride=2, padding=1, output_padding=1), nn.ReLU(True)]
+        self.decoder = nn.Sequential(*decoder[:-1], nn.Sigmoid())
+
+    def forward(self, images: Tensor) -> Tensor:
+        reconstructions: Tensor = self.decoder(self.encoder(images))
+        return reconstructions
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The encoder's outputs layer1 to layer4, the bottleneck; see vad/models/encoders.py."""
+        return self.encoder.features(images)
+
+    def score_views(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Reconstructions, features of the images, features of the reconstructions, in one pass each."""
+        seen = self.features(images)
+        reconstructions = self.decoder(seen["layer4"])
+        return reconstructions, seen, self.features(reconstructions)
+
+
+def to_images(frames: Tensor) -> Tensor:
+    """Frames (N, H, W, 3) uint8 -> images (N, 3, H, W) float32 in [0, 1]."""
+    return frames.permute(0, 3, 1, 2).float().div(255)
+
+
+def save(model: Autoencoder, path: Path, origin: dict[str, Any]) -> None:
+    """Write the weights as safetensors, whole or not at all; `origin` (parameters, data digest) goes beside them."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # One metadata key: safetensors writes several in an order that changes from run to run.
+    with files.replacing(path) as temporary:
+        safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
+
+
+def load(path: Path, encoder: Encoder | None = None) -> Autoencoder:
+    """An autoencoder in eval mode with weights from .safetensors, or from a .pth that holds a state dict.
+
+    `encoder`: which one the weights must be of; None takes any. The names of the weights say which they are of. A
+    .pth is read without running code from it. Raises VadError for a file that is missing, damaged or of another
+    network.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            weights = safetensors.torch.load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+        found = _encoder_of(weights) or encoder or "resnet18"
+        model = Autoencoder(found)
+        model.load_state_dict(weights)
+    except FileNotFoundError:
+        raise VadError(f"{path}: no such file of weights; correct train.weights or unset it to train") from None
+    except Exception as error:  # torch and safetensors raise many kinds for a file that is not theirs
+        reason = " ".join(str(error).split())[:200]
+        raise VadError(f"{path}: not the weights of this autoencoder ({reason})") from None
+    if encoder not in (None, found):
+        raise VadError(f"{path}: weights of the encoder {found}, not of {encoder}; set train.encoder to {found}")
+    return model.eval()
+
+
+def _encoder_of(weights: dict[str, Tensor]) -> Encoder | None:
+    """The encoder whose autoencoder has weights of just these names; None where there is none."""
+    for encoder in ENCODERS:
+        with torch.device("meta"):  # names without numbers
+            names = Autoencoder(encoder).state_dict().keys()
+        if names == weights.keys():
+            return encoder
+    return None
+
+
+def export_pth(weights: Path, path: Path) -> None:
+    """Write weights as the .pth state dict that the reference's notebooks read."""
+    state = load(weights).state_dict()
+    with files.replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def read_origin(path: Path) -> dict[str, Any]:
+    """What `save` was told the weights were made of."""
+    with safetensors.safe_open(path, "pt") as stored:
+        origin: dict[str, Any] = json.loads(stored.metadata()["origin"])
+    return origin

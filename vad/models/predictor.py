@@ -1,0 +1,352 @@
+"""Predicting a frame from those before it: what can't be predicted is a candidate for an anomaly.
+
+After Liu, Luo, Lian and Gao, *Future Frame Prediction for Anomaly Detection: A New Baseline*, CVPR 2018, without its
+adversarial and its optical-flow term. The network is a U-Net (Ronneberger, Fischer and Brox, MICCAI 2015) or a
+convolutional LSTM.
+"""
+
+import abc
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vad import VadError
+from vad.data.clips import Clip
+from vad.params import Network, Predict
+from vad.storage import files
+from vad.storage.progress import progress
+
+WIDTHS = (24, 48, 96, 128)
+"""Channels of the levels, from half the frame's side down to a sixteenth of it."""
+HIDDEN = 64
+"""Channels of the state of a ConvLSTM."""
+EPOCH_WINDOWS = 320
+"""An epoch takes about that many of the training windows, evenly spaced: neighbours are nearly the same window."""
+CHECKED_WINDOWS = 64
+"""Held-out windows, evenly spaced and always the same, on which the loss is measured after each epoch."""
+AVERAGING = 0.97
+"""What the running mean of the weights keeps of itself at each step."""
+LOWERED_AFTER, LOWERED_TO = 5, 0.3
+"""After so many epochs without a lower held-out loss the learning rate falls to this part of what it was."""
+PATIENCE = 12
+"""Epochs without a lower held-out loss after which training ends: it is at its plateau."""
+
+
+class Window(NamedTuple):
+    """A frame to predict: the clip, its number in a list of clips, and the frame's position in it."""
+
+    clip: int
+    position: int
+
+
+class Level(nn.Sequential):
+    """Two 3x3 convolutions, (N, `inputs`, h, w) -> (N, `outputs`, h, w)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        # Without normalisation the few hundred steps there are time for end where they began: at copying.
+        layers: list[nn.Module] = []
+        for width in (inputs, outputs):
+            layers += [nn.Conv2d(width, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)]
+        super().__init__(*layers)
+
+
+class Predictor(nn.Module, abc.ABC):
+    """Frames (N, 3 * history, H, W) in [0, 1], the nearest last -> the change to the next, (N, 3, H, W).
+
+    Sides are multiples of 16. The change is learnt, not the frame: the scene is right from the first step on, and the
+    few minutes of training go into what moves, whose errors no blur of a redrawn scene hides. Random weights come from
+    torch's global generator; untrained it predicts no change.
+    """
+
+    def __init__(self, history: int) -> None:
+        super().__init__()
+        self.history = history
+
+    @abc.abstractmethod
+    def features(self, past: Tensor) -> dict[str, Tensor]:
+        """What its levels make of the frames, by name: layer1 to layer3 at least."""
+
+
+class UNet(Predictor):
+    """All frames at once as channels, and skip connections."""
+
+    def __init__(self, history: int) -> None:
+        super().__init__(history)
+        # The first and the last level are at half the frame's side, each pixel there standing for four: a full-size
+        # level costs as much as all others together, and the errors are read in cells of several pixels anyway.
+        self.down = nn.ModuleList(Level(*sides) for sides in pairwise((4 * 3 * history, *WIDTHS)))
+        upwards = list(pairwise(reversed(WIDTHS)))
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for deep, shallow in upwards)
+        self.up = nn.ModuleList(Level(2 * shallow, shallow) for _, shallow in upwards)
+        self.head = _silent(nn.Conv2d(WIDTHS[0], 4 * 3, 3, padding=1))
+
+    def features(self, past: Tensor) -> dict[str, Tensor]:
+        """layer1 to layer4: what each level on the way down gives, WIDTHS channels at 1/2 to 1/16 of the side."""
+        state = F.pixel_unshuffle(past, 2)
+        levels: dict[str, Tensor] = {}
+        for number, level in enumerate(self.down):
+            state = level(F.max_pool2d(state, 2) if number else state)
+            levels[f"layer{number + 1}"] = state
+        return levels
+
+    def forward(self, past: Tensor) -> Tensor:
+        *skipped, state = self.features(past).values()
+        for enlarge, level, beside in zip(self.enlarge, self.up, reversed(skipped), strict=True):
+            state = level(torch.cat([enlarge(state), beside], 1))
+        return F.pixel_shuffle(self.head(state), 2)
+
+
+class ConvLSTM(Predictor):
+    """Frame after frame, what was seen kept in a state (N, HIDDEN, H / 4, W / 4).
+
+    X. Shi et al., Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting, NeurIPS 2015.
+    """
+
+    def __init__(self, history: int) -> None:
+        super().__init__(history)
+        self.see = Level(2 * 4 * 4 * 3, HIDDEN)
+        self.gates = nn.Conv2d(2 * HIDDEN, 4 * HIDDEN, 3, padding=1)
+        self.tell = Level(2 * HIDDEN, HIDDEN)
+        self.head = _silent(nn.Conv2d(HIDDEN, 4 * 4 * 3, 3, padding=1))
+
+    def features(self, past: Tensor) -> dict[str, Tensor]:
+        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept, what follows from both."""
+        frames = past.unflatten(1, (self.history, 3))
+        # Each with its change from the one before: gates that saturate would keep too little of it.
+        changes = torch.cat([torch.zeros_like(frames[:, :1]), frames.diff(dim=1)], 1)
+        both = torch.cat([frames, changes], 2).flatten(0, 1)
+        seen = self.see(F.pixel_unshuffle(both, 4)).unflatten(0, frames.shape[:2])
+        state = memory = torch.zeros_like(seen[:, 0])
+        for step in seen.unbind(1):
+            enter, forget, leave, found = self.gates(torch.cat([step, state], 1)).chunk(4, 1)
+            memory = forget.sigmoid() * memory + enter.sigmoid() * found.tanh()
+            state = leave.sigmoid() * memory.tanh()
+        told = self.tell(torch.cat([seen[:, -1], state], 1))
+        return {"layer1": seen[:, -1], "layer2": state, "layer3": told}
+
+    def forward(self, past: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.head(self.features(past)["layer3"]), 4)
+
+
+NETWORKS: dict[Network, type[Predictor]] = {"unet": UNet, "convlstm": ConvLSTM}
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights that make it say nothing yet."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def predict(network: nn.Module, past: Tensor) -> Tensor:
+    """The frame (N, 3, H, W) after `past`; in [0, 1] in eval mode. A clamp in training would stop the gradient."""
+    # Not inside the network: Fabric rounds what goes in to bfloat16, and a copied frame must be exact.
+    predicted = past[:, -3:] + network(past)
+    return predicted if network.training else predicted.clamp(0, 1)
+
+
+def fit(
+    fabric: Fabric, model: Predictor, train: Sequence[Clip], holdout: Sequence[Clip], params: Predict
+) -> pd.DataFrame:
+    """Train `model` in place with Adam; it is left with a running mean of its weights, as it was at the best epoch.
+
+    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, after it, of the running mean in
+    eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train`
+    is nan, and it is never the best. The learning rate falls, and at last training ends, where held-out loss no longer
+    does. What it draws comes from torch's global generator. Raises VadError when there is no window on either side or
+    a loss is not finite.
+    """
+    chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    # Its patience is what it still bears.
+    schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
+    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
+    history: list[dict[str, float]] = []
+    steps, best, best_weights = 0, 0, dict[str, Tensor]()
+    for epoch in range(params.epochs + 1):
+        drawn = batches(train, _drawn(chosen), params.history, params.batch_size)
+        losses = _epoch(fabric, network, optimizer, mean, drawn, epoch) if epoch else []
+        ahead = batches(holdout, checked, params.history, params.batch_size)
+        held_out = _finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out")
+        row = {"epoch": epoch, "train": float(np.mean(losses)) if epoch else math.nan, "holdout": held_out}
+        steps += len(losses)
+        if epoch:
+            schedule.step(held_out)
+        history.append(row | {"steps": steps})
+        if epoch <= 1 or held_out < history[best]["holdout"]:
+            best, best_weights = epoch, {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}
+        elif epoch - best == PATIENCE:
+            break
+    model.load_state_dict(best_weights)
+    return pd.DataFrame(history).astype({"epoch": int, "steps": int})
+
+
+def best_epoch(history: pd.DataFrame) -> int:
+    """The epoch of `fit`'s table whose weights it left: the lowest held-out loss, the untrained network aside."""
+    return int(history["holdout"].to_numpy()[1:].argmin()) + 1
+
+
+def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
+    """Every frame that `history` frames with the numbers just before its own precede: never across a gap.
+
+    Raises VadError, which names `split`, when there is none.
+    """
+    found = []
+    for index, clip in enumerate(clips):
+        # Numbers ascend: where the last is `history` above the first, none between is missing.
+        ends = np.flatnonzero(clip.numbers[history:] - clip.numbers[:-history] == history) + history
+        found += [Window(index, position) for position in ends.tolist()]
+    if not found:
+        raise VadError(
+            f"predict.history = {history}: no {history + 1} consecutive frames in any clip of {split}; "
+            "lower predict.history or give longer clips"
+        )
+    return found
+
+
+def _drawn(chosen: list[Window]) -> list[Window]:
+    """About EPOCH_WINDOWS of the windows, evenly spaced from a random first one on, in random order."""
+    stride = math.ceil(len(chosen) / EPOCH_WINDOWS)
+    spaced = chosen[int(torch.randint(stride, ())) :: stride]
+    return [spaced[index] for index in torch.randperm(len(spaced)).tolist()]
+
+
+def _spaced(found: list[Window]) -> list[Window]:
+    """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
+    return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
+
+
+def batches(clips: Sequence[Clip], chosen: Sequence[Window], history: int, batch_size: int) -> Iterator[Tensor]:
+    """Batches (N, history + 1, H, W, 3) uint8 of windows: the frames before the one to predict, then that one."""
+    for start in range(0, len(chosen), batch_size):
+        batch = []
+        for index, position in chosen[start : start + batch_size]:
+            clip = clips[index]
+            seen = sources(position, len(clip), history)
+            batch.append(np.stack([clip.frame(int(number)) for number in clip.numbers[[*seen, position]]]))
+        yield torch.from_numpy(np.stack(batch))
+
+
+def sources(position: int, length: int, history: int) -> list[int]:
+    """The positions of the `history` frames that the one at `position` of a clip is predicted from, the nearest last.
+
+    They are those before it, whatever frames may be missing between them; of the first frames of a clip those after
+    it, backwards. In a clip that has enough on neither side the side that has more serves, its last frame repeated.
+    The only frame of a clip is predicted from itself, with next to no error: nothing is known of its motion.
+    """
+    before, after = position, length - 1 - position
+    step = -1 if before >= min(history, after) else 1
+    return [min(max(position + step * away, 0), length - 1) for away in range(history, 0, -1)]
+
+
+@dataclass(frozen=True)
+class Leads(Clip):
+    """A clip whose frames are what leads to the next: each with the history - 1 before it, (H, W, 3 * history) uint8.
+
+    Side by side as channels, the frame itself last. At the start of a clip those after it stand in, as in `sources`.
+    """
+
+    source: Clip
+    history: int
+
+    def frame(self, number: int) -> np.ndarray:
+        position = int(np.searchsorted(self.numbers, number))
+        others = self.numbers[sources(position, len(self), self.history - 1)].tolist()
+        return np.concatenate([self.source.frame(seen) for seen in (*others, number)], axis=2)
+
+
+def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
+    """Intensity and gradient loss of (N, 3, H, W) in [0, 1], as a mean over the pixels.
+
+    Of gradients the paper compares the absolute values, too; of intensity L2, here L1, which is what is scored.
+    """
+    gradients = (F.l1_loss(predicted.diff(dim=axis).abs(), frame.diff(dim=axis).abs()) for axis in (2, 3))
+    return sum(gradients, F.l1_loss(predicted, frame))
+
+
+def split(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """A batch (N, T, H, W, 3) uint8 -> its last frames (N, 3, H, W) and those before, (N, 3 (T-1), H, W), in [0, 1]."""
+    images = frames.permute(0, 1, 4, 2, 3).float().div(255)
+    return images[:, -1], images[:, :-1].flatten(1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _epoch(
+    fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], epoch: int
+) -> list[float]:
+    """One pass over the windows drawn; returns the loss of each batch."""
+    network.train()
+    losses: list[float] = []
+    for batch in progress(drawn, f"epoch {epoch}"):
+        frame, past = split(fabric.to_device(batch))
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(predict(network, past), frame)
+        fabric.backward(loss)
+        optimizer.step()
+        mean.update_parameters(network.module)
+        losses.append(_finite(loss.item(), epoch, f"step {len(losses) + 1}"))
+    return losses
+
+
+def _finite(loss: float, epoch: int, where: str) -> float:
+    if not math.isfinite(loss):
+        raise VadError(f"predict: the loss became {loss} in epoch {epoch}, {where}; lower predict.learning_rate")
+    return loss
+
+
+@torch.no_grad()
+def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> float:
+    """The mean loss over windows, in eval mode."""
+    network.eval()
+    total, count = 0.0, 0
+    for batch in drawn:
+        frame, past = split(fabric.to_device(batch))
+        total += loss_of(predict(network, past), frame).item() * len(batch)
+        count += len(batch)
+    return total / count
+
+
+@torch.inference_mode()
+def errors(fabric: Fabric, model: Predictor, clip: Clip, batch_size: int) -> Iterator[np.ndarray]:
+    """The error of each frame of a clip, in order: (H, W) float32 in [0, 1], mean over the colours of |error|."""
+    fabric.to_device(model).eval()
+    for batch in batches([clip], [Window(0, position) for position in range(len(clip))], model.history, batch_size):
+        frame, past = split(fabric.to_device(batch))
+        yield from (predict(model, past) - frame).abs().mean(1).cpu().numpy()
+
+
+def save(model: Predictor, path: Path, origin: dict[str, Any]) -> None:
+    """Write the weights as safetensors, whole or not at all; `origin` (parameters, seed) goes beside them."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with files.replacing(path) as temporary:
+        safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
+
+
+def load(path: Path) -> Predictor:
+    """The network that `save` wrote. Raises VadError when the file is missing or not one of it."""
+    try:
+        with safetensors.safe_open(path, "pt") as opened:
+            settings = json.loads(opened.metadata()["origin"])["predict"]
+        model = NETWORKS[settings["network"]](settings["history"])
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, SafetensorError, TypeError, LookupError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise VadError(f"{path}: not a predictor's weights ({reason}); run `dvc repro -f train_predictor`") from None
+    return model

@@ -1,0 +1,184 @@
+"""Training the autoencoder: the loop, what is measured per epoch, and how it continues after an interruption."""
+
+import hashlib
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from vad import VadError
+from vad.data.clips import MappedClip
+from vad.models import collapse
+from vad.models.autoencoder import Autoencoder, to_images
+from vad.params import Train
+from vad.storage import files
+from vad.storage.progress import progress
+
+LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
+CHECKED_FRAMES = 64
+"""Frames, evenly spaced, on which loss and collapse are measured in eval mode after each epoch."""
+COLLAPSE = ["feature_variance", "effective_rank", "score_spread"]
+COLUMNS = ["epoch", "train", "train_eval", "holdout", "steps", *COLLAPSE]
+"""Of the table that `fit` returns."""
+
+
+class Frames(Dataset[Tensor]):
+    """The frames of resized clips as one data set; an item is (H, W, 3) uint8."""
+
+    def __init__(self, clips: Sequence[MappedClip]) -> None:
+        self.clips = clips
+        self.ends = list(accumulate(map(len, clips)))
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __getitem__(self, index: int) -> Tensor:
+        clip = bisect_right(self.ends, index)
+        start = self.ends[clip - 1] if clip else 0
+        return torch.from_numpy(self.clips[clip].array[index - start].copy())
+
+    def spaced(self, count: int) -> list[int]:
+        """Indices of at most `count` frames, evenly spaced over all clips."""
+        return sorted({round(index) for index in np.linspace(0, len(self) - 1, min(count, len(self)))})
+
+    def digest(self) -> str:
+        """A hash of every pixel, in 32 hex digits."""
+        state = hashlib.blake2b(digest_size=16)
+        for clip in self.clips:
+            state.update(str(clip.array.shape).encode())
+            for frame in clip.array:
+                state.update(frame.tobytes())
+        return state.hexdigest()
+
+
+def fit(
+    fabric: Fabric, model: Autoencoder, train: Frames, holdout: Frames, params: Train, checkpoint: Path
+) -> pd.DataFrame:
+    """Train `model` in place with Adam; returns a row an epoch, and before them epoch 0, the untrained network.
+
+    Columns: `epoch`; `train`, the mean over the epoch's batches, as the reference reports it; `train_eval` and
+    `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare; `steps`
+    of the optimizer so far; what `collapse_figures` gives. Epoch 0 has no losses, which would dwarf all others.
+    State is written to `checkpoint` after each epoch and removed at the end: a run that was cut off continues from
+    there to the same weights. Raises VadError when the loss is no longer finite.
+    """
+    network, optimizer = prepare(fabric, model, params)
+    loader = DataLoader(train, batch_size=params.batch_size, shuffle=True)
+    batches = fabric.setup_dataloaders(loader)
+    history = _resume(checkpoint, model, optimizer)
+    if not history:
+        history.append({"epoch": 0, "steps": 0, **collapse_figures(fabric, model, holdout, params)})
+    for epoch in range(len(history), params.epochs + 1):
+        losses = _epoch(fabric, network, optimizer, batches, LOSSES[params.loss], epoch)
+        row: dict[str, float] = {"epoch": epoch, "train": losses}
+        for name, frames in (("train_eval", train), ("holdout", holdout)):
+            row[name] = evaluation_loss(fabric, network, frames, params)
+        row |= {"steps": epoch * len(batches), **collapse_figures(fabric, model, holdout, params)}
+        history.append(row)
+        _keep(checkpoint, model, optimizer, history)
+    checkpoint.unlink(missing_ok=True)
+    return pd.DataFrame(history, columns=COLUMNS).astype({"epoch": int, "steps": int})
+
+
+def prepare(fabric: Fabric, model: Autoencoder, params: Train) -> tuple[Any, Any]:
+    """Fabric's wrappings of `model`, which moves to the device in place, and of its optimizer, Adam."""
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster
+    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    return network, optimizer
+
+
+def step(fabric: Fabric, network: Any, optimizer: Any, frames: Tensor, loss_of: Any) -> float:
+    """One step of the optimizer on a batch of frames (N, H, W, 3) uint8; returns the loss before it."""
+    images = to_images(frames)
+    optimizer.zero_grad(set_to_none=True)
+    loss = loss_of(network(images), images)
+    fabric.backward(loss)
+    optimizer.step()
+    return float(loss.item())
+
+
+def _epoch(fabric: Fabric, network: Any, optimizer: Any, batches: Any, loss_of: Any, epoch: int) -> float:
+    """One pass over the training frames; returns the mean of the batch losses."""
+    network.train()
+    losses = []
+    for frames in progress(batches, f"epoch {epoch}", len(batches)):
+        losses.append(step(fabric, network, optimizer, frames, loss_of))
+        if not math.isfinite(losses[-1]):
+            raise VadError(
+                f"train: the loss became {losses[-1]} in epoch {epoch}, step {len(losses)}; lower train.learning_rate"
+            )
+    return sum(losses) / len(losses)
+
+
+@torch.no_grad()
+def evaluation_loss(fabric: Fabric, network: Any, frames: Frames, params: Train) -> float:
+    """Mean loss in eval mode over up to 64 evenly spaced frames."""
+    network.eval()
+    total = 0.0
+    for images in _checked(fabric, frames, params):
+        total += LOSSES[params.loss](network(images), images).item() * len(images)
+    return total / len(frames.spaced(CHECKED_FRAMES))
+
+
+@torch.no_grad()
+def collapse_figures(fabric: Fabric, model: Autoencoder, frames: Frames, params: Train) -> dict[str, float]:
+    """Whether `model` still tells up to 64 evenly spaced frames apart, in eval mode.
+
+    `feature_variance` and `effective_rank` of the bottleneck, averaged over its positions; `score_spread` of the mean
+    absolute error per frame. In float32 whatever the training's precision: rounding to bfloat16 looks like rank.
+    """
+    model.eval()
+    features, scores = [], []
+    for images in _checked(fabric, frames, params):
+        bottleneck = model.encoder(images)
+        features.append(bottleneck.mean((2, 3)))
+        scores.append((model.decoder(bottleneck) - images).abs().mean((1, 2, 3)))
+    pooled = torch.cat(features).cpu().numpy()
+    return {
+        "feature_variance": collapse.feature_variance(pooled),
+        "effective_rank": collapse.effective_rank(pooled),
+        "score_spread": collapse.score_spread(torch.cat(scores).cpu().numpy()),
+    }
+
+
+def _checked(fabric: Fabric, frames: Frames, params: Train) -> Iterator[Tensor]:
+    """Batches of images of the frames that are measured."""
+    chosen = frames.spaced(CHECKED_FRAMES)
+    for start in range(0, len(chosen), params.batch_size):
+        batch = torch.stack([frames[index] for index in chosen[start : start + params.batch_size]])
+        yield to_images(fabric.to_device(batch))
+
+
+def _keep(checkpoint: Path, model: nn.Module, optimizer: Any, history: list[dict[str, float]]) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": history,
+        "generator": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),  # convnext_tiny draws which blocks it skips where it runs
+    }
+    with files.replacing(checkpoint) as temporary:
+        torch.save(state, temporary)
+
+
+def _resume(checkpoint: Path, model: nn.Module, optimizer: Any) -> list[dict[str, float]]:
+    """Load what `_keep` wrote, where there is something; returns the history so far."""
+    if not checkpoint.exists():
+        return []
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["generator"])
+    torch.cuda.set_rng_state_all(state["cuda"])
+    history: list[dict[str, float]] = state["history"]
+    return history

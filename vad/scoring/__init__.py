@@ -1,0 +1,1 @@
+"""From the components of a frame to its anomaly score."""

@@ -1,0 +1,93 @@
+"""Tables keyed by (split, video, frame number): how anything that is known of a frame travels between stages."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vad import VadError
+from vad.storage import files
+
+KEYS = ["split", "video", "frame"]
+"""split: train, holdout, validation or test. video: the clip's name. frame: its number, not its position."""
+
+FAMILIES = ("reconstruction", "motion", "prediction", "memory")
+"""The stages' tables of score components, one a family: data/components/NAME.npz."""
+
+
+def frame_id(video: str, frame: int) -> str:
+    """The competition's Id of a frame: clip and frame number without zero padding, `1_939`."""
+    return f"{int(video) if video.isdecimal() else video}_{frame}"
+
+
+def write_components(path: Path, table: pd.DataFrame) -> None:
+    """Write the keys and any number of float64 component columns as one .npz, the same bytes for the same table."""
+    with files.replacing(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            split=table["split"].to_numpy(dtype=str),
+            video=table["video"].to_numpy(dtype=str),
+            frame=table["frame"].to_numpy(np.int64),
+            names=np.array([name for name in table.columns if name not in KEYS], dtype=str),
+            values=table.drop(columns=KEYS).to_numpy(np.float64),
+        )
+
+
+def read_components(path: Path) -> pd.DataFrame:
+    """The keys and component columns that `write_components` wrote."""
+    with np.load(path) as stored:
+        keys = pd.DataFrame({name: stored[name] for name in KEYS})
+        values = pd.DataFrame(stored["values"], columns=stored["names"].tolist())
+    return pd.concat([keys, values], axis=1)
+
+
+def join(families: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Component tables of the same frames -> one, in the order of the first.
+
+    Raises VadError when they are not of the same frames.
+    """
+    table = families[0]
+    for other in families[1:]:
+        joined = table.merge(other, on=KEYS, how="outer", validate="one_to_one", indicator="_of")
+        odd = joined[joined["_of"] != "both"]
+        if len(odd):
+            row = odd.iloc[0]
+            raise VadError(
+                f"data/components: {row['split']} clip {row['video']} frame {row['frame']} is in one table only; "
+                "run `dvc repro`"
+            )
+        table = table.merge(other, on=KEYS, how="left", validate="one_to_one")
+    return table
+
+
+def write_csv(path: Path, table: pd.DataFrame, missing: str = "") -> None:
+    """Write a table as CSV, `missing` where there is no value; floats so that reading them gives the same float."""
+    files.write_text(path, table.to_csv(index=False, lineterminator="\n", na_rep=missing))
+
+
+def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a CSV that must have `columns`; clip names and kinds stay text (`01` is not 1), floats keep every bit.
+
+    Raises VadError when the file is missing, is no CSV, or lacks a column.
+    """
+    try:
+        table = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(("split", "video", "kind", "Id"), str),
+            keep_default_na=False,
+            na_values={name: [""] for name in ("score", "label", "Predicted", "change")},
+        )
+    except FileNotFoundError:
+        raise VadError(f"{path}: no such file") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise VadError(f"{path}: not a CSV table: {' '.join(str(error).split())}") from None
+    return require(table, columns, path)
+
+
+def require(table: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
+    """The table read from `path`, which must have `columns`. Raises VadError when it lacks one."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise VadError(f"{path}: no column {', '.join(missing)}; its header is {','.join(map(str, table.columns))}")
+    return table
