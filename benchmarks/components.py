@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from stages import infer, memory, predict
-from vad import params
-from vad.components import motion
+from stages import infer
+from vad import params, registry
+from vad.components import memory, motion, prediction
 from vad.components.memory import Memory
 from vad.data import clips
 from vad.models import autoencoder, predictor, runtime
@@ -44,7 +44,7 @@ def main(folder: Path, frames: int, repeats: int) -> None:
         print(f"| {name} | {per_second:.0f} | {12_000 / per_second / 60:.1f} |", flush=True)
 
     row("reading alone", rate(lambda: chain.from_iterable(motion.pairs(clip, size) for clip in test), frames, repeats))
-    for components in (*((name,) for name in params.MOTION), params.MOTION):
+    for components in (*((name,) for name in registry.maps("motion")), registry.maps("motion")):
         normality = motion.Normality(train, components)
         per_second = rate(lambda: chain.from_iterable(map(normality.score, test)), frames, repeats)  # noqa: B023
         row(" and ".join(components), per_second)
@@ -64,13 +64,13 @@ def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips
     size = settings.predict.batch_size
 
     def predicted(network: predictor.Predictor) -> Callable[[clips.MappedClip], Iterable[object]]:
-        return lambda clip: predict.cells_of(network, clip, size)
+        return lambda clip: prediction.cells_of(network, clip, size)
 
     return {
         "autoencoder, four views, resized frames": lambda clip: infer.score(fabric, model, clip).itertuples(),
         **{
-            f"prediction, {name}, resized frames": predicted(network(settings.predict.history))
-            for name, network in predictor.NETWORKS.items()
+            f"prediction, {name}, resized frames": predicted(predictor.make(name, settings.predict.history))
+            for name in registry.PREDICTORS
         },
         f"memory of {settings.memory.patches} patches, resized frames": lambda clip: memory.cells_of(remembered, clip),
     }

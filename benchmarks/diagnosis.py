@@ -1,4 +1,4 @@
-"""How well `diagnose` finds flipped frames and static, and how fast: on clips whose corruption is known.
+"""How well `diagnose` finds flipped frames and noise, and how fast: on clips whose corruption is known.
 
     python -m benchmarks.diagnosis REPLICA...
 
@@ -41,19 +41,19 @@ def open_folders(replica: Path, name: str) -> list[clips.Clip]:
 
 
 def judge(replica: Path) -> dict[str, Any]:
-    """A row of the table: precision and recall of flips and static in the test frames, and frames a second."""
+    """A row of the table: precision and recall of flips and noise in the test frames, and frames a second."""
     training, testing = open_folders(replica, "training_videos"), open_folders(replica, "testing_videos")
     known = diagnosis.backgrounds(training)
     lines = diagnosis.thresholds(pd.concat(diagnosis.measure_clip("train", clip, known) for clip in training))
     start = time.perf_counter()
     measured = pd.concat(diagnosis.measure_clip("test", clip, known) for clip in testing)
     seconds = time.perf_counter() - start
-    truth = tables.read_csv(replica / "truth.csv", ["Id", "flipped", "noisy"]).rename(columns={"noisy": "static"})
+    truth = tables.read_csv(replica / "truth.csv", ["Id", "flipped", "noisy"])
     truth[["video", "frame"]] = truth["Id"].str.rsplit("_", n=1, expand=True)
     found = diagnosis.against_truth(diagnosis.decide(measured, lines), truth)
     height, width = next(iter(known))
     row: dict[str, Any] = {"replica": replica.name, "size": f"{width}x{height}", "frames": found["frames"]}
-    for name in ("flipped", "static"):
+    for name in ("flipped", "noisy"):
         counts = found[name]
         row[f"{name}: true"], row[f"{name}: found"] = counts["true"], counts["found"]
         for key in ("precision", "recall"):

@@ -12,14 +12,14 @@ from typing import get_args
 import torch
 
 from stages import PARAMS
-from vad import params
+from vad import params, registry
 from vad.models import autoencoder, runtime, training
 
 WARM_UP = 3
 """Steps before the clock starts: the first ones choose kernels and make Adam's state."""
 
 
-def frames_per_second(encoder: params.Encoder, precision: params.Precision, steps: int) -> float:
+def frames_per_second(encoder: str, precision: params.Precision, steps: int) -> float:
     """Training speed over `steps` steps with the size of images, batch and loss of params.yaml."""
     settings = params.load(PARAMS)
     runtime.seed(settings.seed)
@@ -37,7 +37,7 @@ def frames_per_second(encoder: params.Encoder, precision: params.Precision, step
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("encoders", nargs="+", choices=params.ENCODERS)
+    parser.add_argument("encoders", nargs="+", choices=registry.ENCODERS)
     parser.add_argument("--steps", type=int, default=20)
     arguments = parser.parse_args()
     precisions = get_args(params.Precision)

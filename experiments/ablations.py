@@ -23,17 +23,15 @@ import yaml
 from experiments import results
 from experiments.verdicts import RETRAINING
 from project import workspaces
-from vad import VadError
-from vad.params import RECONSTRUCTION
+from vad import VadError, params, registry
 from vad.storage import files
 from vad.storage.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
 RESULTS = Path(__file__).with_name("results")
 BASE = "base"
-REINFERRING = (*RETRAINING, "stress", "validation", "motion", "predict", "memory")
-OPTIONAL = {"predict": "prediction", "memory": "memory"}
-"""Stages that are off unless a parameter says so, and the components they make."""
+SWITCHED = {row.switch.split(".")[0] for row in registry.FAMILIES if row.switch}
+REINFERRING = {*RETRAINING, "stress", "validation", *SWITCHED}
 RECIPES = Path(__file__).with_name("recipes.yaml")
 
 
@@ -50,19 +48,15 @@ class Experiment:
     def cost(self) -> int:
         """0 for what aggregating again gives, 1 for new inference, 2 for training."""
         sections = {key.split(".")[0] for key in self.set}
-        again = sections & set(REINFERRING) or "repair.denoise" in self.set
+        again = sections & REINFERRING or "repair.denoise" in self.set
         return 2 if sections & set(RETRAINING) else int(bool(again))
 
     def networks(self) -> int:
-        """How many networks are trained for its components: the autoencoder, the predictor."""
-        weights = self.set.get("aggregate.weights", {"pixel_l1": 1.0})
-        families = {name.rpartition("_")[0] for name in weights}
-        taken = {"autoencoder" for name in weights if name in RECONSTRUCTION}
-        if "prediction" in families:
-            taken.add("predictor")
-        if "memory" in families:
-            taken.add(self.set.get("memory.features", "autoencoder"))
-        return len(taken & {"autoencoder", "predictor"})
+        """How many networks are trained for its components."""
+        values = yaml.safe_load((workspaces.TOP / "params.yaml").read_text(encoding="utf-8"))
+        workspaces.put(values, self.set)
+        needed = registry.needs(params.Params.model_validate(values))
+        return sum(needed[name] for name in registry.NETWORKS)
 
 
 def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[str, Any], dict[str, Experiment]]:
@@ -83,7 +77,8 @@ def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     entries = {name: {"set": entry["set"]} for name, entry in stated["recipes"].items()} | stated["steps"]
     for component in stated["alone"]["components"]:
-        switches = {f"{stage}.enabled": True for stage, made in OPTIONAL.items() if component.startswith(f"{made}_")}
+        switch = registry.COMPONENTS[component].switch
+        switches = {switch: True} if switch.endswith(".enabled") else {}
         alone = stated["alone"]["set"] | switches | {"aggregate.weights": {component: 1}}
         entries[f"{component}_only"] = {"set": alone, "against": "best"}
     found = {name: Experiment(name, 0, **entry) for name, entry in entries.items()}

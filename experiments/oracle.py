@@ -16,23 +16,21 @@ import pandas as pd
 
 from experiments import ablations
 from project import workspaces
-from vad import VadError, params
+from vad import VadError, params, registry
 from vad.evaluation import metrics
 from vad.scoring import calibration, fusion
 from vad.storage import files, tables
 
 STEPS = 40
-VIEWINGS: dict[str, tuple[params.View, ...]] = {"upright": ("identity",), "four views": params.VIEWS}
+VIEWINGS: dict[str, tuple[str, ...]] = {"upright": ("identity",), "four views": registry.VIEWS}
 """Ways to look at a frame, each after turning it upright."""
 
 
 def candidates(folder: Path) -> pd.DataFrame:
     """Test frames (video, frame, label) with every error in every viewing, in standard deviations of normal frames."""
-    components = tables.read_components(folder / "data/components/reconstruction.npz")
-    diagnosed = tables.read_csv(folder / "data/diagnosis.csv", [*tables.KEYS, "static", *params.MEASURED])
-    table = fusion.with_diagnosis(components, diagnosed)
+    table = fusion.read(folder / "data/components", folder / "data/diagnosis.csv")
     columns = {}
-    for name in params.RECONSTRUCTION:
+    for name in registry.maps("reconstruction"):
         for viewing, views in VIEWINGS.items():
             values = np.mean([fusion.component(table, name, view, unflip=True) for view in views], axis=0)
             columns[f"{name}, {viewing}"] = calibration.normalise(values, table, "calibrated")

@@ -20,7 +20,7 @@ READ = (
 )
 """What is kept of an experiment, to compare it with."""
 PARTS = {"benchmark": "test", "validation": "validation"}
-GROUPS = ("flipped", "static")
+GROUPS = ("flipped", "noisy")
 CURVE = ("steps", "holdout", "feature_variance", "effective_rank", "score_spread")
 DRAWS, SEED = 1000, 82
 SIDES = ("against", "experiment")
@@ -30,7 +30,7 @@ def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) ->
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
     `figures` are its own, by part; `difference` the paired ones, of `parts`, as `comparison.compare` gives them without
-    single frames; `groups` the same of flipped, static and clean test frames alone; `train` its losses, and `curve` of
+    single frames; `groups` the same of flipped, noisy and clean test frames alone; `train` its losses, and `curve` of
     a network that was trained for it, by epoch its held-out loss and its collapse after so many steps.
     """
     scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
@@ -71,7 +71,7 @@ def _headline(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _groups(paired: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
-    """The frames by what was done to them, as found by `diagnose`; a frame may be both flipped and static."""
+    """The frames by what was done to them, as found by `diagnose`; a frame may be both flipped and noisy."""
     found = tables.read_csv(folder / "diagnosis.csv", [*tables.KEYS, *GROUPS])[[*tables.KEYS, *GROUPS]]
     both = paired.merge(found, on=tables.KEYS, how="left", validate="one_to_one")
     if both[list(GROUPS)].isna().any(axis=None):

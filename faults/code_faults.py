@@ -26,10 +26,10 @@ BREAKS = {
     "resize": ("stages/resize.py", "Image.Resampling[resize.interpolation.upper()]", "Image.Resampling.NEAREST"),
     "train": ("stages/train.py", "runtime.seed(settings.seed)", "pass"),
     "infer": ("stages/infer.py", "views.view(name)(images)", 'views.view("identity")(images)'),
-    "motion": ("stages/motion.py", "unflip=undo.unflip", "unflip=False"),
+    "motion": ("vad/quality/reading.py", "unflip=undo.unflip, denoise", "unflip=False, denoise"),
     "train_predictor": ("stages/train_predictor.py", "runtime.seed(settings.seed)", "pass"),
-    "predict": ("stages/predict.py", "prediction.load(weights)", 'prediction.NETWORKS["unet"](4)'),
-    "memory": ("stages/memory.py", "pd.concat([table, score(", "pd.concat([table[1:], score("),
+    "predict": ("vad/components/prediction.py", "predictor.load(weights)", 'predictor.make("unet", 4)'),
+    "memory": ("vad/components/memory.py", 'found, f"remembering {split}"', 'found[1:], f"remembering {split}"'),
     "aggregate": (
         "stages/aggregate.py",
         "params.load(PARAMS)",
@@ -46,7 +46,7 @@ def broken(folder: Path, file: str, old: str, new: str) -> str:
     sound = path.read_text()
     assert old in sound, f"{file}: {old!r} is no longer there; mend faults/code_faults.py"
     path.write_text(sound.replace(old, new))
-    tests = [sys.executable, "-m", "pytest", "-q", "-x", "--no-cov", "tests/test_stages.py"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-x", "--no-cov", "tests/stages/test_stages.py"]
     printed = subprocess.run(tests, cwd=folder, text=True, capture_output=True).stdout
     path.write_text(sound)
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", printed, re.MULTILINE)

@@ -57,7 +57,7 @@ def mutate(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
 
 
 def run(number: int, seed: int, sound: dict[str, Path], kept: Path) -> dict[str, str]:
-    """One mutant: its kind of file, how it was mutated, how it ended. What ended badly is kept."""
+    """One mutated input: its kind of file, how it was mutated, how it ended. What ended badly is kept."""
     rng = np.random.default_rng([seed, number])
     kind = str(rng.choice([*IMAGES, *VIDEOS, "zip"]))
     mode = str(rng.choice(["fail", "impute"]))
@@ -69,7 +69,7 @@ def run(number: int, seed: int, sound: dict[str, Path], kept: Path) -> dict[str,
         path = folder / damage.ARCHIVE if kind == "zip" else next((folder / ROOT / "testing").rglob(f"*.{kind}"))
         how, content = mutate(path.read_bytes(), rng)
         path.write_bytes(content)
-        ended = stage_runner.rehearse(folder, STAGES)
+        ended = stage_runner.run_stages(folder, STAGES)
         half_written = [*folder.glob("data/**/.*.tmp*"), *folder.glob("data/**/*.unpacking")]
         lines = len(ended.printed.splitlines())
         if ended.code == 0 and not lines and not half_written:
@@ -83,7 +83,7 @@ def run(number: int, seed: int, sound: dict[str, Path], kept: Path) -> dict[str,
 
 
 def main(count: int, seed: int, kept: Path) -> None:
-    """Run `count` mutants and print a table of how they ended; keep those that ended badly in `kept`."""
+    """Run `count` mutated inputs and print a table of how they ended; keep those that ended badly in `kept`."""
     with tempfile.TemporaryDirectory() as temporary:
         sound = {}
         for name in ("folder", "zip"):
@@ -91,11 +91,11 @@ def main(count: int, seed: int, kept: Path) -> None:
             write_every_kind(sound[name] / ROOT)
         damage.pack(sound["zip"])
         runs = parallel(partial(run, seed=seed, sound=sound, kept=kept), range(count))
-        table = pd.DataFrame(progress(runs, "mutants", count))
+        table = pd.DataFrame(progress(runs, "mutated inputs", count))
     for by in ("kind", "mutation"):
         print(pd.crosstab(table[by], table["end"]).to_string(), end="\n\n")
     bad = int((table["end"] == "bad").sum())
-    print(f"{count} mutants, {bad} ended badly")
+    print(f"{count} mutated inputs, {bad} ended badly")
     sys.exit(f"{kept}: what they were and what they printed" if bad else 0)
 
 
@@ -103,6 +103,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kept", type=Path, default=Path(".dvc/tmp/mutants"))
+    parser.add_argument("--kept", type=Path, default=Path(".dvc/tmp/fuzz"))
     arguments = parser.parse_args()
     main(arguments.count, arguments.seed, arguments.kept)

@@ -54,7 +54,7 @@ def prepare(temporary: Path) -> dict[tuple[str, ...], Path]:
         (folder / TRUTH).mkdir()
         stage_runner.set_params(folder)
         if stages:
-            ended = stage_runner.rehearse(folder, stages)
+            ended = stage_runner.run_stages(folder, stages)
             assert ended.code == 0, ended.printed
             score(folder)
     return folders
@@ -76,7 +76,7 @@ def outcome(run: tuple[Fault, str], sound: dict[tuple[str, ...], Path]) -> str:
         shutil.copytree(sound[fault.before], folder)
         stage_runner.set_params(folder, on_bad_frame=mode, **fault.params)
         fault.breaks(folder)
-        ended = stage_runner.rehearse(folder, fault.stages, fault.limit)
+        ended = stage_runner.run_stages(folder, fault.stages, fault.limit)
         assert ended.code in (0, 1) and len(ended.printed.splitlines()) == ended.code, f"{fault.title}: {ended}"
         assert not [*folder.glob("data/**/.*.tmp*"), *folder.glob("data/**/*unpacking")], fault.title
         return f"`{ended.stage}`: {_cell(ended.printed)}" if ended.code else _success(folder, ended.stage)

@@ -168,7 +168,7 @@ def downloaded(fault: Fault, sound: Path) -> str:
         for stage in fault.stages:
             if stage == "submission":
                 inject.score(folder)
-            ended = stage_runner.rehearse(folder, [stage], environment=environment)
+            ended = stage_runner.run_stages(folder, [stage], environment=environment)
             printed += [ended.printed] if ended.printed else []
             if ended.code:
                 break

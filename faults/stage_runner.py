@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     printed: str
 
 
-def rehearse(
+def run_stages(
     folder: Path, stages: Sequence[str], limit: str = "", environment: Mapping[str, str] | None = None
 ) -> Outcome:
     """Run stages in `folder`, which holds params.yaml, up to the first that fails.

@@ -90,16 +90,21 @@ def restore(folder: Path) -> None:
 def set_parameters(path: Path, changes: dict[str, Any]) -> None:
     """Set parameters of a params.yaml, by dotted key; they must be there already. Raises VadError otherwise."""
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    put(values, changes)
+    if changes:
+        files.write_text(path, yaml.safe_dump(values, sort_keys=False))
+
+
+def put(values: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put parameters, by dotted key, into nested ones, in place. Raises VadError for one that is not there yet."""
     for key, value in changes.items():
         *sections, last = key.split(".")
-        section = values
+        section: Any = values
         for name in sections:
             section = section.get(name) if isinstance(section, dict) else None
         if not isinstance(section, dict) or last not in section:
-            raise VadError(f"{path}: no parameter {key}")
+            raise VadError(f"params.yaml: no parameter {key}")
         section[last] = value
-    if changes:
-        files.write_text(path, yaml.safe_dump(values, sort_keys=False))
 
 
 def git(folder: Path, *arguments: str, **environment: str) -> str:

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.results import PARTS
-from stages import PARAMS, memory, predict
-from vad import VadError, params
-from vad.components import motion, pooling
+from stages import PARAMS
+from vad import VadError, params, registry
+from vad.components import memory, motion, pooling, prediction
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import predictor
@@ -67,14 +67,14 @@ class Maps:
         """
         self.undo = settings.repair
         self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
-        moving: list[params.Motion] = [name for name in params.MOTION if name in wanted]
+        moving = [name for name in registry.maps("motion") if name in wanted]
         self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), moving) if moving else None
         self.of_clip: dict[str, Callable[[clips.Clip], list[np.ndarray]]] = {}
         if "prediction" in wanted:
             network, size = predictor.load(PREDICTOR), settings.predict.batch_size
-            self.of_clip["prediction"] = lambda clip: predict.cells_of(network, clip, size)
+            self.of_clip["prediction"] = lambda clip: prediction.cells_of(network, clip, size)
         if "memory" in wanted:
-            remembered = memory.learned(AUTOENCODER, PREDICTOR, RESIZED, settings)
+            remembered = memory.learned(settings, AUTOENCODER, PREDICTOR, RESIZED)
             self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
         splits = (*PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {
@@ -84,7 +84,7 @@ class Maps:
         }
         usual = [clip for (split, _), clip in self._small.items() if split == "holdout"]
         self.places = {
-            name: pooling.Places([cells for clip in usual for cells in found(clip)])
+            name: pooling.PlaceScales([cells for clip in usual for cells in found(clip)])
             for name, found in self.of_clip.items()
         }
         self._seen: dict[tuple[str, str, str], list[np.ndarray]] = {}
@@ -102,13 +102,13 @@ class Maps:
         found: dict[str, np.ndarray] = {}
         if self.normality:
             moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
-            found |= {name: self.normality.places[name].strangeness(cells) for name, cells in moved.items()}
+            found |= {name: self.normality.places[name].relative_to_place(cells) for name, cells in moved.items()}
         for name in self.of_clip:
             clip = self._small[split, video]
             if (split, video, name) not in self._seen:
                 self._seen[split, video, name] = self.of_clip[name](clip)
             cells = self._seen[split, video, name][position(clip, number)]
-            found[name] = self.places[name].strangeness(cells)
+            found[name] = self.places[name].relative_to_place(cells)
         return found
 
     def _whole(self, split: str, video: str) -> clips.Clip:
@@ -150,16 +150,14 @@ def draw_maps(path: Path, frames: Sequence[str]) -> None:
 
 def parts(settings: params.Params) -> pd.DataFrame:
     """What each weighted component adds to the score of every frame: keys, then a column a component (T,)."""
-    diagnosed = tables.read_csv(DIAGNOSIS, [*tables.KEYS, fusion.STATIC, *params.MEASURED])
-    families = [tables.read_components(COMPONENTS / f"{name}.npz") for name in tables.FAMILIES]
-    table = fusion.with_diagnosis(tables.join(families), diagnosed)
+    table = fusion.read(COMPONENTS, DIAGNOSIS)
     result = table[tables.KEYS].copy()
     for name, weight in settings.aggregate.weights.items():
         if weight:
             views = [fusion.component(table, name, view, settings.repair.unflip) for view in settings.tta]
             values = np.mean(views, axis=0)
             if settings.repair.interpolate:
-                values = fusion.interpolate(values, table, of_two_frames=fusion.of_two_frames(name, settings))
+                values = fusion.interpolate(values, table, registry.frames_back(name, settings))
             how = settings.aggregate.normalise
             result[name] = weight * calibration.normalise(values, table, how if how in CALIBRATED else "calibrated")
     return result

@@ -14,7 +14,7 @@ from vad.evaluation import bootstrap, curves, plots
 from vad.storage import tables
 
 SCORES, LABELLED, DIAGNOSIS = Path("data/scores.csv"), Path(revisions.SCORES), Path("data/diagnosis.csv")
-MARKS = ["flipped", "static", "frozen"]
+MARKS = ["flipped", "noisy", "frozen"]
 """What `diagnose` finds in a frame itself; which numbers are missing is seen from the others."""
 WORST = 6
 """Frames that are shown of each way to go wrong."""

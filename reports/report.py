@@ -22,7 +22,7 @@ from experiments import compare
 from project import revisions
 from reports import component_maps, content, images, provenance
 from stages.evaluate import PARTS
-from vad import VadError, params
+from vad import VadError, params, registry
 from vad.data import clips
 from vad.evaluation import metrics, plots
 from vad.models import autoencoder
@@ -38,7 +38,7 @@ NEEDED = [
     RESIZED / "test" / clips.INDEX,
     WEIGHTS,
     SHARES,
-    *(component_maps.COMPONENTS / f"{family}.npz" for family in tables.FAMILIES),
+    *(component_maps.COMPONENTS / f"{family.name}.npz" for family in registry.FAMILIES if family.code),
     *(provenance.METRICS / f"{name}.json" for name in ("evaluation", "data", "diagnosis", "train")),
 ]
 AGAINST = "HEAD"

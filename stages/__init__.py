@@ -23,8 +23,10 @@ def run(main: Callable[..., None]) -> None:
 
     The names of `main`'s parameters are the usage.
     """
-    names = list(inspect.signature(main).parameters)
-    if len(sys.argv) - 1 != len(names):
+    parameters = inspect.signature(main).parameters.values()
+    names = [parameter.name for parameter in parameters]
+    several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    if len(sys.argv) - 1 < len(names) or (len(sys.argv) - 1 > len(names) and not several):
         sys.exit(f"usage: python -m {sys.modules['__main__'].__spec__.name} {' '.join(names).upper()}")  # type: ignore
     try:
         main(*map(Path, sys.argv[1:]))

@@ -9,9 +9,7 @@ from vad.storage import tables
 
 
 def main(components: Path, diagnosis: Path, scores: Path) -> None:
-    diagnosed = tables.read_csv(diagnosis, [*tables.KEYS, "static", *params.MEASURED])
-    families = [tables.read_components(components / f"{name}.npz") for name in tables.FAMILIES]
-    table = fusion.with_diagnosis(tables.join(families), diagnosed)
+    table = fusion.read(components, diagnosis)
     tables.write_csv(scores, fusion.anomaly_scores(table, params.load(PARAMS)))
 
 

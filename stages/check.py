@@ -1,20 +1,21 @@
-"""Check: every parameter, before anything runs and before DVC clears any output."""
+"""Check: every parameter, before anything runs and before DVC clears any output; and what of the pipeline is needed."""
 
 from pathlib import Path
 
 from stages import PARAMS, run
-from vad import VadError, params
-from vad.storage import files
+from vad import VadError, params, registry
+from vad.storage import files, needs
 
 
-def main(checked: Path) -> None:
-    data = params.load(PARAMS).data
-    needed = {"data.benchmark_labels": data.benchmark_labels}
-    if data.source != "sample":
-        needed["data.root"] = data.root
-    for key, path in needed.items():
+def main(checked: Path, needed: Path) -> None:
+    settings = params.load(PARAMS)
+    there = {"data.benchmark_labels": settings.data.benchmark_labels}
+    if registry.SOURCES[settings.data.source].reads:
+        there["data.root"] = settings.data.root
+    for key, path in there.items():
         if not path.exists():
             raise VadError(f"{PARAMS}: {key} = {str(path)!r}: no such file or folder")
+    needs.write(needed, registry.needs(settings))
     # A constant: what depends on it reruns when its own parameters change, not when any does.
     files.write_text(checked, "params.yaml is valid\n")
 

@@ -1,4 +1,4 @@
-"""Diagnose: every frame at full size -> what was done to it: flipped, static, frozen, frames missing before it."""
+"""Diagnose: every frame at full size -> what was done to it: flipped, noisy, frozen, frames missing before it."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     plots.diagnosis(picture, table, lines.noise)
     # What is known of the corruption, never the labels: those are for `evaluate` alone.
     known_truth = {"validation": validation / "labels.csv", "test": truth / "corruption.csv"}
-    columns = ["video", "frame", "flipped", "static"]
+    columns = ["video", "frame", "flipped", "noisy"]
     against_truth = {
         split: diagnosis.against_truth(table[table["split"] == split], tables.read_csv(path, columns)[columns])
         for split, path in known_truth.items()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages import PARAMS, run
-from vad import params
+from vad import params, registry
 from vad.data import labels
 from vad.evaluation import metrics, plots
 from vad.storage import files, tables
@@ -25,7 +25,7 @@ def main(
     figures_by_part, shares_by_part, labelled_by_part = {}, [], []
     # Whole clips come with whole masks; what other labels are given for may have been cut.
     given = labels.find(settings.data.benchmark_labels)
-    whole = given is None and settings.data.source == "avenue"
+    whole = given is None and registry.SOURCES[settings.data.source].whole
     for part, split, path in (
         ("validation", "validation", validation / "labels.csv"),
         ("benchmark", "test", given or labels.find(truth)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from competition.download import download
 from stages import PARAMS, run
-from vad import VadError, params
+from vad import VadError, params, registry
 from vad.data import sources
 from vad.storage import archives, files
 from vad.storage.progress import parallel, progress
@@ -22,7 +22,8 @@ def main(raw: Path, labels: Path) -> None:
     for output in (raw, labels):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-    root = locate(data, raw)
+    source = registry.SOURCES[data.source]
+    root = registry.load(source.locate)(data, raw)
     dataset = sources.find_dataset(root) or root
     splits, hashes = {}, {}
     for split, names in (("training", sources.TRAINING), ("testing", sources.TESTING)):
@@ -34,23 +35,32 @@ def main(raw: Path, labels: Path) -> None:
     sources.write_manifest(raw / "manifest.json", splits)
     if folder := sources.shallowest(root, lambda folder: (folder / SAMPLE_SUBMISSION).is_file()):
         files.copy(folder / SAMPLE_SUBMISSION, raw / SAMPLE_SUBMISSION)
-    keep_labels(data, root, dataset, labels)
+    if source.labels:
+        keep_labels(root, dataset, labels, made=not source.reads)
 
 
-def locate(data: params.Data, raw: Path) -> Path:
-    """The folder in or below which the clips lie: made, unpacked, or as it was found."""
-    if data.source == "sample":
-        from vad.synthetic.sample import make_sample
+def make_sample(data: params.Data, raw: Path) -> Path:
+    """The built-in sample, made here."""
+    from vad.synthetic import sample
 
-        make_sample(raw / "sample", data.sample_seed, progress)
-        return raw / "sample"
-    root = data.root
-    if data.source == "pixel-play-26" and not _contents(root):
+    sample.make_sample(raw / "sample", data.sample_seed, progress)
+    return raw / "sample"
+
+
+def competition(data: params.Data, raw: Path) -> Path:
+    """The competition's clips: what lies in `data.root`, Kaggle's own folder of them, or else a download."""
+    if not _contents(data.root):
         if KAGGLE_INPUT.is_dir():
             return KAGGLE_INPUT
         if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
             raise VadError(f"{KAGGLE_INPUT}: no such folder; add the competition's data to the notebook's input")
-        download(root)
+        download(data.root)
+    return given(data, raw)
+
+
+def given(data: params.Data, raw: Path) -> Path:
+    """The clips in `data.root` where they lie, or what its zips hold, unpacked."""
+    root = data.root
     if root.is_file():
         zips = [root]
     elif sources.find_dataset(root):
@@ -71,11 +81,9 @@ def _contents(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.name != "README.md")
 
 
-def keep_labels(data: params.Data, root: Path, dataset: Path, labels: Path) -> None:
-    """Move or copy the labels that come with the clips, unread: only `evaluate` opens them."""
-    if data.source == "pixel-play-26":
-        return
-    keep = shutil.move if data.source == "sample" else files.copy
+def keep_labels(root: Path, dataset: Path, labels: Path, made: bool) -> None:
+    """Copy the labels that come with the clips, or move those that were made with them; unread: see `evaluate`."""
+    keep = shutil.move if made else files.copy
     for name in ("labels.csv", "corruption.csv"):
         if (dataset / name).is_file():
             keep(dataset / name, labels / name)

@@ -8,24 +8,26 @@ import torch
 from lightning_fabric import Fabric
 
 from stages import run
-from vad import params
+from vad import registry
 from vad.components import reconstruction, views
 from vad.data import clips
 from vad.models import autoencoder, runtime
-from vad.storage import tables
+from vad.storage import needs, tables
 from vad.storage.progress import progress
 
-SCORED = ("holdout", "validation", "test")
 BATCH = 32
 
 
-def main(weights: Path, resized: Path, components: Path) -> None:
+def main(needed: Path, weights: Path, resized: Path, components: Path) -> None:
+    if not needs.read(needed):
+        tables.write_components(components, tables.empty())
+        return
     fabric = runtime.fabric()
     model = autoencoder.load(weights)
     fabric.to_device(model)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tables_by_clip = []
-    for split in SCORED:
+    for split in tables.SCORED:
         for clip in progress(clips.open_resized(resized, split), f"scoring {split}"):
             columns = score(fabric, model, clip)
             tables_by_clip.append(pd.concat([clips.keys(split, [clip]), columns], axis=1))
@@ -40,7 +42,7 @@ def score(fabric: Fabric, model: autoencoder.Autoencoder, clip: clips.MappedClip
         frames = torch.from_numpy(np.array(clip.array[start : start + BATCH]))
         images = autoencoder.to_images(fabric.to_device(frames))
         row: dict[str, np.ndarray] = {}
-        for name in params.VIEWS:
+        for name in registry.VIEWS:
             seen = views.view(name)(images).contiguous(memory_format=torch.channels_last)
             found = reconstruction.components(seen, *model.score_views(seen))
             row |= {f"{component}/{name}": values.cpu().numpy() for component, values in found.items()}

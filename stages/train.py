@@ -11,13 +11,18 @@ from stages import PARAMS, run
 from vad import params
 from vad.data import clips
 from vad.models import autoencoder, runtime, training
-from vad.storage import files, tables
+from vad.storage import files, needs, tables
 
 CHECKPOINTS = Path(".dvc/tmp/checkpoints")
 """State of interrupted trainings: outside DVC's outputs, since it must never be taken for a result."""
 
 
-def main(resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
+def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
+    if not needs.read(needed):
+        needs.write_no_weights(weights)
+        tables.write_csv(curve, pd.DataFrame(columns=training.COLUMNS))
+        files.write_json(metrics, {"needed": False})
+        return
     settings = params.load(PARAMS)
     train = training.Frames(clips.open_resized(resized, "train"))
     holdout = training.Frames(clips.open_resized(resized, "holdout"))
@@ -44,7 +49,7 @@ def main(resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
     autoencoder.save(model, weights, origin)
     # DVC's plots leave nan out; an empty cell they draw as 0.
     tables.write_csv(curve, history, missing="nan")
-    files.write_json(metrics, {"frames": len(train), **history.to_dict("records")[-1], **untrained})
+    files.write_json(metrics, {"needed": True, "frames": len(train), **history.to_dict("records")[-1], **untrained})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Predictor: resized training frames -> the weights of a network that predicts a frame from those before it."""
+"""Train_predictor: resized training frames -> the weights of a network that predicts a frame from those before it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 from stages import PARAMS, run
 from vad import params
 from vad.data import clips
-from vad.storage import files
+from vad.storage import files, needs
 
 
-def main(resized: Path, weights: Path, metrics: Path) -> None:
-    settings = params.load(PARAMS)
-    if not settings.predict.enabled:
-        files.write_text(weights, "")
-        files.write_json(metrics, {"enabled": False})
+def main(needed: Path, resized: Path, weights: Path, metrics: Path) -> None:
+    if not needs.read(needed):
+        needs.write_no_weights(weights)
+        files.write_json(metrics, {"needed": False})
         return
-    files.write_json(metrics, {"enabled": True, **trained(resized, settings, weights)})
+    files.write_json(metrics, {"needed": True, **trained(resized, params.load(PARAMS), weights)})
 
 
 def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, 
 
     train, holdout = clips.open_resized(resized, "train"), clips.open_resized(resized, "holdout")
     runtime.seed(settings.seed)
-    model = predictor.NETWORKS[settings.predict.network](settings.predict.history)
+    model = predictor.make(settings.predict.network, settings.predict.history)
     fabric = runtime.fabric(settings.predict.precision)
     history = predictor.fit(fabric, model, train, holdout, settings.predict)
     predictor.save(model, weights, {"predict": settings.predict.model_dump(mode="json"), "seed": settings.seed})

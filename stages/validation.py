@@ -27,8 +27,8 @@ def main(frames: Path, validated: Path) -> None:
         encoded = ((number, *clips.encode(image)) for number, image in zip(table["frame"], images, strict=True))
         clips.write_zip(validated / "clips" / f"{video}.zip", encoded, f"validation of {clip.path.name}")
         truth.append(table.assign(video=video))
-    columns = ["video", "frame", "label", "kind", "flipped", "static"]
-    tables.write_csv(validated / "labels.csv", pd.concat(truth)[columns].astype({"flipped": int, "static": int}))
+    columns = ["video", "frame", "label", "kind", "flipped", "noisy"]
+    tables.write_csv(validated / "labels.csv", pd.concat(truth)[columns].astype({"flipped": int, "noisy": int}))
 
 
 if __name__ == "__main__":

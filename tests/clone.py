@@ -15,23 +15,7 @@ from tests.tiny_clips import write_dataset
 
 TOP = Path(__file__).parents[1]
 TINY = {"data.source": "folder", "resize.size": 32, "train.epochs": 1, "evaluate.bootstrap": 50}
-STAGES = [
-    "check",
-    "fetch",
-    "extract",
-    "validation",
-    "diagnose",
-    "resize",
-    "train",
-    "infer",
-    "motion",
-    "train_predictor",
-    "predict",
-    "memory",
-    "aggregate",
-    "evaluate",
-    "submission",
-]
+STAGES = list(yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
 class Clone:

@@ -14,7 +14,7 @@ TOP = Path(__file__).parents[1]
 ROOMS = [
     "benchmarks", "faults", "reports", "experiments", "stages", "competition", "project",
     "vad.evaluation", "vad.scoring", "vad.components", "vad.models", "vad.synthetic", "vad.quality", "vad.data",
-    "vad.storage", "vad.params", "vad",
+    "vad.storage", "vad.params", "vad.schema", "vad.registry", "vad",
 ]  # fmt: skip
 
 

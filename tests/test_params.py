@@ -1,12 +1,14 @@
 """Parameters: a wrong one is refused in a line that names the key, the value and what is allowed."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from vad import VadError, params
+from vad import VadError, params, registry, schema
 
 DEFAULT = yaml.safe_load(Path("params.yaml").read_text())
 
@@ -71,8 +73,8 @@ def test_a_weight_on_what_is_not_computed_is_refused(tmp_path: Path) -> None:
         "memory_local": "takes memory.enabled: true",
         "flow_top": "motion.components lacks flow: add it",
     }.items():
-        values = DEFAULT | {"motion": {"components": ["difference"]}}
-        weights = {"aggregate": DEFAULT["aggregate"] | {"weights": {name: 1.0, "difference_max": 1.0}}}
+        values = DEFAULT | {"motion": {"components": ["change"]}}
+        weights = {"aggregate": DEFAULT["aggregate"] | {"weights": {name: 1.0, "change_max": 1.0}}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values | weights))
         with pytest.raises(VadError, match=rf"aggregate.weights.{name} = 1.0: {remedy}"):
             params.load(tmp_path / "params.yaml")
@@ -94,9 +96,99 @@ def test_a_file_that_is_no_parameter_file_is_refused(tmp_path: Path, text: str |
         params.load(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("validation.static", 0.2, "validation.static: unknown key; it is called noise now"),
+        ("aggregate.weights.difference_local", 1.0, "difference_local: unknown key; it is called change_local now"),
+        ("motion.components", ["difference"], "; difference is called change now"),
+    ],
+)
+def test_an_old_name_is_refused_in_a_line_that_tells_the_new_one(
+    tmp_path: Path, key: str, value: Any, hint: str
+) -> None:
+    assert hint in refused(tmp_path, key, value)
+
+
+def dvc_reads(text: str) -> Any:
+    from dvc.utils.serialize import parse_yaml
+
+    return parse_yaml(text, "params.yaml")
+
+
+SCALARS = [
+    "010", "0o10", "0x1f", "1:40", "190:20:30", "on", "off", "yes", "no", "true", "True", "~", "null", "", "1e3",
+    "2020-01-31",
+    "1e-4", "1.0e-4", ".5", "5.", "1.e3", "+3", "-0", "1_000", ".inf", ".nan", "'010'", '"on"', "0b11", "0100",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SCALARS)
+def test_a_scalar_means_to_the_stages_what_it_means_to_dvc(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(f"seed: {text}\n")
+    assert repr(schema._read(tmp_path / "params.yaml")) == repr(dvc_reads(f"seed: {text}\n"))
+
+
+def test_ten_with_a_zero_before_it_is_ten(tmp_path: Path) -> None:
+    text = Path("params.yaml").read_text()
+    assert "seed: 82\n" in text
+    (tmp_path / "params.yaml").write_text(text.replace("seed: 82\n", "seed: 010\n", 1))
+    assert params.load(tmp_path / "params.yaml").seed == 10
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gamma: 2020-13-45",
+        f"seed: {'9' * 5000}",
+        f"gamma: {'[' * 2000}{']' * 2000}",
+        "train: {epochs: true}",
+        "seed: &a [1, *a]",
+        "gamma: &a [&b [&c [x, x, x, x, x, x, x, x, x], *c, *c, *c, *c, *c, *c, *c], *b, *b, *b, *b, *b, *b, *b, *b]",
+        "gamma: '1.2'",
+        "a: 1\na: 2",
+        "gamma: !!python/object/apply:os.system ['true']",
+    ],
+)
+def test_yaml_that_means_mischief_ends_in_short_lines(tmp_path: Path, line: str) -> None:
+    (tmp_path / "params.yaml").write_text(line + "\n")
+    with pytest.raises(VadError) as raised:
+        params.load(tmp_path / "params.yaml")
+    lines = str(raised.value).splitlines()
+    assert all(one.startswith(str(tmp_path)) and len(one) < 1000 for one in lines)
+
+
+def fields(section: type[schema.Section], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field that is no section, by its dotted key."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, schema.Section):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def test_the_comments_of_params_yaml_name_the_values_that_the_types_allow() -> None:
+    known, section = dict(fields(params.Params)), ""
+    compared = set()
+    for line in Path("params.yaml").read_text().splitlines():
+        key, _, comment = line.strip().partition(":")[0], *line.partition(" # ")[1:]
+        section = key if not line.startswith(" ") else section
+        words = [word.strip() for word in re.split(r"[;:]", comment)[0].split("|")]
+        if len(words) > 1:
+            name = next(name for name in (key, f"{section}.{key}", f"aggregate.smooth.{key}") if name in known)
+            assert tuple(word.split()[0] for word in words) == schema.choices(known[name]), line
+            compared.add(name)
+    assert len(compared) >= 10
+
+
+def test_every_parameter_says_what_it_may_be() -> None:
+    for name, field in fields(params.Params):
+        assert schema.allowed(field) and "annotated" not in schema.allowed(field).lower(), name
+
+
 def test_the_default_is_the_reference_s_final_recipe() -> None:
     chosen = params.load(Path("params.yaml"))
-    assert (chosen.seed, chosen.gamma, chosen.gamma_on, chosen.tta) == (82, 1.31, "score", params.VIEWS)
+    assert (chosen.seed, chosen.gamma, chosen.gamma_on, chosen.tta) == (82, 1.31, "score", registry.VIEWS)
     assert (chosen.resize.size, chosen.resize.interpolation) == (128, "bilinear")
     train = chosen.train
     assert (train.encoder, train.loss, train.epochs, train.batch_size, train.learning_rate) == (

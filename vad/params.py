@@ -1,164 +1,113 @@
 """The parameters of params.yaml: typed, frozen, each with its range. Unknown keys are refused."""
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from vad import VadError
+from vad import registry, schema
+from vad.schema import Integer, Number, OneOf, Section
 
-View = Literal["identity", "hflip", "vflip", "rot180"]
-VIEWS: tuple[View, ...] = get_args(View)
-
-Reconstruction = Literal[
-    "pixel_l1", "pixel_l1_max", "pixel_l1_top", "pixel_l2", "pixel_l2_max", "pixel_l2_top",
-    "layer1", "layer2", "layer3", "layer4",
-]  # fmt: skip
-"""Errors of the autoencoder's reconstruction, one for each view."""
-RECONSTRUCTION: tuple[Reconstruction, ...] = get_args(Reconstruction)
-Measured = Literal["flipped", "noise", "change"]
-"""What `diagnose` measures and a score may use: flipped (0 or 1), noise and change (grey levels)."""
-MEASURED: tuple[Measured, ...] = get_args(Measured)
-Motion = Literal["background", "difference", "flow", "direction"]
-"""Maps of the `motion` stage: residual to the background, change, optical flow's size, its rarity at that place."""
-MOTION: tuple[Motion, ...] = get_args(Motion)
-Pooled = Literal[
-    "background_mean", "background_max", "background_top", "background_local",
-    "background_scales", "background_spectrum",
-    "difference_mean", "difference_max", "difference_top", "difference_local",
-    "difference_scales", "difference_spectrum",
-    "flow_mean", "flow_max", "flow_top", "flow_local",
-    "flow_scales", "flow_spectrum",
-    "direction_mean", "direction_max", "direction_top", "direction_local",
-    "direction_scales", "direction_spectrum",
-    "prediction_mean", "prediction_max", "prediction_top", "prediction_local",
-    "prediction_scales", "prediction_spectrum",
-    "memory_mean", "memory_max", "memory_top", "memory_local",
-    "memory_scales", "memory_spectrum",
-]  # fmt: skip
-"""A map over the frame and how it is pooled to one number: vad/components/pooling.py."""
-POOLED: tuple[Pooled, ...] = get_args(Pooled)
-Component = Literal[Reconstruction, Measured, Pooled]
-COMPONENTS: tuple[Component, ...] = RECONSTRUCTION + MEASURED + POOLED
-
-Encoder = Literal["resnet18", "convnext_tiny", "vit_b_16"]
-ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
-
-Network = Literal["unet", "convlstm"]
-"""What predicts a frame."""
-NETWORKS: tuple[Network, ...] = get_args(Network)
-
-Backbone = Literal["resnet18", "resnet50", "wide_resnet50_2", "convnext_tiny"]
-"""What gives features for the memory, pretrained on ImageNet."""
-
+View = Annotated[str, OneOf(registry.VIEWS)]
+Component = Annotated[str, OneOf(registry.COMPONENTS)]
+Encoder = Annotated[str, OneOf(registry.ENCODERS)]
 Precision = Literal["32-true", "bf16-mixed"]
+Seed = Annotated[Integer, Field(ge=0, le=2**32 - 1)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+Count = Annotated[Integer, Field(ge=1, le=10_000)]
+Rate = Annotated[Number, Field(gt=0, le=1)]
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A group of parameters that can't be changed once read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+RENAMED = {"static": "noise", "difference": "change"}
+"""Names that keys, components and maps once had -> those of now; what begins with one, too."""
 
 
 class Data(Section):
     """Where the clips come from."""
 
-    source: Literal["sample", "folder", "avenue", "pixel-play-26"] = Field(
-        description="sample, folder, avenue or pixel-play-26"
-    )
-    root: Path = Field(description="a folder of clips, or a zip of one; the sample needs none")
-    benchmark_labels: Path = Field(description="a folder of masks N_label.mat, or a CSV file, or an empty folder")
-    on_bad_frame: Literal["fail", "impute"] = Field(description="fail or impute")
-    sample_seed: int = Field(ge=0, lt=2**32, description="an integer from 0 to 4294967295")
-    holdout_clips: int = Field(ge=1, le=1000, description="an integer from 1 to 1000")
+    source: Annotated[str, OneOf(registry.SOURCES)]
+    root: Path = Field(description="of a folder of clips, or of a zip of one; the sample needs none")
+    benchmark_labels: Path = Field(description="of a folder of masks N_label.mat, of a CSV file, or of an empty folder")
+    on_bad_frame: Literal["fail", "impute"]
+    sample_seed: Seed
+    holdout_clips: Annotated[Integer, Field(ge=1, le=1000)]
 
 
 class Validation(Section):
     """The labelled clips made from held-out training frames: synthetic events, and the competition's corruption."""
 
-    seed: int = Field(ge=0, lt=2**32, description="an integer from 0 to 4294967295")
-    copies: int = Field(ge=1, le=100, description="an integer from 1 to 100")
-    event_share: float = Field(gt=0, lt=1, description="a share between 0 and 1, both excluded")
-    visibility: float = Field(gt=0, le=1, description="a number above 0 and up to 1")
-    flip: Share = Field(description="a share from 0 to below 1")
-    static: Share = Field(description="a share from 0 to below 1")
-    drop: float = Field(ge=0, le=0.5, description="a share from 0 to 0.5")
+    seed: Seed
+    copies: Annotated[Integer, Field(ge=1, le=100)]
+    event_share: Annotated[Number, Field(gt=0, lt=1)]
+    visibility: Rate
+    flip: Share
+    noise: Share
+    drop: Annotated[Number, Field(ge=0, le=0.5)]
 
 
 class Resize(Section):
     """What the networks see of a frame."""
 
-    size: int = Field(ge=32, le=1024, multiple_of=32, description="a multiple of 32 from 32 to 1024")
-    interpolation: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(
-        description="nearest, box, bilinear, bicubic or lanczos (PIL's, antialiased)"
-    )
+    size: Annotated[Integer, Field(ge=32, le=1024, multiple_of=32)]
+    interpolation: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(description="PIL's, antialiased")
 
 
 class Stress(Section):
     """What is done to scored frames on purpose, to see whether it looks anomalous."""
 
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        description="null, or a JPEG quality from 1 to 100 at which frames are saved again"
+    jpeg_quality: Annotated[Integer, Field(ge=1, le=100)] | None = Field(
+        description="a JPEG quality at which frames are saved again"
     )
-    share: float = Field(gt=0, le=1, description="the share of scored frames, above 0 and up to 1")
+    share: Rate = Field(description="of the scored frames")
 
 
 class Repair(Section):
     """What is undone of the corruption that `diagnose` finds."""
 
-    unflip: bool = Field(description="true or false")
-    denoise: Literal["none", "temporal_median"] = Field(description="none or temporal_median")
-    interpolate: bool = Field(description="true or false")
+    unflip: bool
+    denoise: Literal["none", "temporal_median"]
+    interpolate: bool
 
 
-class MotionStage(Section):
+class Motion(Section):
     """What is measured of consecutive frames and of what should not be there, without training a network."""
 
-    components: tuple[Motion, ...] = Field(description="a list, maybe empty, of " + ", ".join(MOTION))
+    components: tuple[Annotated[str, OneOf(registry.maps("motion"))], ...]
 
 
 class Predict(Section):
     """The network that predicts a frame from those before it; its error is a component."""
 
-    enabled: bool = Field(description="true or false")
-    network: Network = Field(description="unet or convlstm")
-    history: int = Field(ge=1, le=16, description="frames it looks at, an integer from 1 to 16")
-    epochs: int = Field(ge=1, le=10_000, description="an integer from 1 to 10000")
-    batch_size: int = Field(ge=1, le=4096, description="an integer from 1 to 4096")
-    learning_rate: float = Field(gt=0, le=1, description="a number above 0 and up to 1")
-    precision: Precision = Field(description="32-true or bf16-mixed")
+    enabled: bool
+    network: Annotated[str, OneOf(registry.PREDICTORS)]
+    history: Annotated[Integer, Field(ge=1, le=16)] = Field(description="frames that it looks at")
+    epochs: Count
+    batch_size: Annotated[Integer, Field(ge=1, le=4096)]
+    learning_rate: Rate
+    precision: Precision
 
 
 class Memory(Section):
     """The memory of what patches of normal frames look like to a network; the distance to it is a component."""
 
-    enabled: bool = Field(description="true or false")
-    features: Literal["autoencoder", "predictor", Backbone] = Field(
-        description="autoencoder, predictor, or resnet18, resnet50, wide_resnet50_2, convnext_tiny from ImageNet"
-    )
-    weights: Path | None = Field(description="null, or a file of the backbone's weights instead of a download")
-    layers: tuple[Literal["layer1", "layer2", "layer3"], ...] = Field(
-        min_length=1, description="a list of layer1, layer2, layer3"
-    )
-    patches: int = Field(ge=1, le=1_000_000, description="patches remembered, an integer from 1 to 1000000")
-    neighbours: int = Field(ge=1, le=100, description="an integer from 1 to 100")
+    enabled: bool
+    features: Annotated[str, OneOf((*registry.NETWORKS, *registry.BACKBONES))]
+    weights: Path | None = Field(description="of a file of the backbone's weights instead of a download")
+    layers: Annotated[tuple[Literal["layer1", "layer2", "layer3"], ...], Field(min_length=1)]
+    patches: Annotated[Integer, Field(ge=1, le=1_000_000)] = Field(description="remembered")
+    neighbours: Annotated[Integer, Field(ge=1, le=100)]
 
 
 class Train(Section):
     """The autoencoder and how it is trained."""
 
-    encoder: Encoder = Field(description="resnet18, convnext_tiny or vit_b_16")
-    pretrained: bool = Field(description="true or false")
-    weights: Path | None = Field(description="null, or a .pth or .safetensors file used instead of training")
-    loss: Literal["mse", "l1"] = Field(description="mse or l1")
-    epochs: int = Field(ge=1, le=10_000, description="an integer from 1 to 10000")
-    batch_size: int = Field(ge=1, le=4096, description="an integer from 1 to 4096")
-    learning_rate: float = Field(gt=0, le=1, description="a number above 0 and up to 1")
-    precision: Precision = Field(description="32-true or bf16-mixed")
+    encoder: Encoder
+    pretrained: bool
+    weights: Path | None = Field(description="of a .pth or .safetensors file used instead of training")
+    loss: Literal["mse", "l1"]
+    epochs: Count
+    batch_size: Annotated[Integer, Field(ge=1, le=4096)]
+    learning_rate: Rate
+    precision: Precision
 
     @model_validator(mode="after")
     def _one_origin_of_weights(self) -> "Train":
@@ -170,10 +119,10 @@ class Train(Section):
 class Smooth(Section):
     """Temporal smoothing of the scores of a clip, by frame number."""
 
-    method: Literal["none", "gaussian", "median", "ema"] = Field(description="none, gaussian, median or ema")
-    sigma: float = Field(gt=0, le=1000, description="frames, above 0 and up to 1000 (gaussian)")
-    window: int = Field(ge=1, le=10_001, description="frames, an odd integer from 1 (median)")
-    alpha: float = Field(gt=0, le=1, description="weight of the newest frame, above 0 and up to 1 (ema)")
+    method: Literal["none", "gaussian", "median", "ema"]
+    sigma: Annotated[Number, Field(gt=0, le=1000)] = Field(description="frames, gaussian")
+    window: Annotated[Integer, Field(ge=1, le=10_001)] = Field(description="frames, odd, median")
+    alpha: Rate = Field(description="weight of the newest frame, ema")
 
     @model_validator(mode="after")
     def _odd_window(self) -> "Smooth":
@@ -185,15 +134,11 @@ class Smooth(Section):
 class Aggregate(Section):
     """How the components of a frame become its anomaly score."""
 
-    weights: dict[Component, Annotated[float, Field(ge=0)]] = Field(
-        description="component: weight of at least 0; components are " + ", ".join(COMPONENTS)
-    )
-    views: Literal["mean", "min", "max"] = Field(description="mean, min or max")
-    normalise: Literal["none", "global", "per_video", "calibrated", "calibrated_above"] = Field(
-        description="none, global, per_video, calibrated or calibrated_above"
-    )
-    normalise_on: Literal["score", "component"] = Field(description="score or component")
-    smooth: Smooth = Field(description="method, sigma, window, alpha")
+    weights: dict[Component, Annotated[Number, Field(ge=0)]]
+    views: Literal["mean", "min", "max"] = Field(description="over the views in tta")
+    normalise: Literal["none", "global", "per_video", "calibrated", "calibrated_above"]
+    normalise_on: Literal["score", "component"]
+    smooth: Smooth
 
     @model_validator(mode="after")
     def _some_weight(self) -> "Aggregate":
@@ -205,41 +150,41 @@ class Aggregate(Section):
 class Evaluate(Section):
     """What is reported of the scores."""
 
-    prevalence: float = Field(gt=0, lt=1, description="a share between 0 and 1, both excluded")
-    bootstrap: int = Field(ge=1, le=100_000, description="an integer from 1 to 100000")
-    onset_precision: float = Field(gt=0, le=1, description="a precision above 0 and up to 1")
+    prevalence: Annotated[Number, Field(gt=0, lt=1)] = Field(description="share of anomalous frames")
+    bootstrap: Annotated[Integer, Field(ge=1, le=100_000)] = Field(description="resamples")
+    onset_precision: Rate
 
 
 class Params(Section):
     """Everything in params.yaml."""
 
-    seed: int = Field(ge=0, lt=2**32, description="an integer from 0 to 4294967295")
-    gamma: float = Field(gt=0, le=10, description="a number above 0 and up to 10")
-    gamma_on: Literal["score", "view", "component"] = Field(description="score, view or component")
-    tta: tuple[View, ...] = Field(min_length=1, description="a list of identity, hflip, vflip, rot180")
-    data: Data = Field(description="a section")
-    validation: Validation = Field(description="a section")
-    resize: Resize = Field(description="a section")
-    stress: Stress = Field(description="a section")
-    repair: Repair = Field(description="a section")
-    train: Train = Field(description="a section")
-    motion: MotionStage = Field(description="a section")
-    predict: Predict = Field(description="a section")
-    memory: Memory = Field(description="a section")
-    aggregate: Aggregate = Field(description="a section")
-    evaluate: Evaluate = Field(description="a section")
+    seed: Seed
+    gamma: Annotated[Number, Field(gt=0, le=10)]
+    gamma_on: Literal["score", "view", "component"]
+    tta: Annotated[tuple[View, ...], Field(min_length=1)]
+    data: Data
+    validation: Validation
+    resize: Resize
+    stress: Stress
+    repair: Repair
+    train: Train
+    motion: Motion
+    predict: Predict
+    memory: Memory
+    aggregate: Aggregate
+    evaluate: Evaluate
 
     @model_validator(mode="after")
     def _weights_of_what_is_computed(self) -> "Params":
         for name, weight in self.aggregate.weights.items():
-            family = name.rpartition("_")[0]
-            if not weight or name not in POOLED:
+            family = registry.COMPONENTS[name]
+            wanted = registry.switched(family, self)
+            if not weight or wanted is True:
                 continue
-            if family in MOTION and family not in self.motion.components:
-                raise ValueError(f"aggregate.weights.{name} = {weight}: motion.components lacks {family}: add it")
-            for stage, made in (("predict", "prediction"), ("memory", "memory")):
-                if family == made and not getattr(self, stage).enabled:
-                    raise ValueError(f"aggregate.weights.{name} = {weight}: takes {stage}.enabled: true")
+            if wanted is False:
+                raise ValueError(f"aggregate.weights.{name} = {weight}: takes {family.switch}: true")
+            if (made := family.components()[name]) not in wanted:
+                raise ValueError(f"aggregate.weights.{name} = {weight}: {family.switch} lacks {made}: add it")
         return self
 
     @model_validator(mode="after")
@@ -260,55 +205,4 @@ def load(path: Path) -> Params:
 
     Raises VadError with one line a problem: the file, the key, its value and what is allowed.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise VadError(f"{path}: no such file; run this from the top folder of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise VadError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise VadError(f"{path}: must be a mapping of parameters; `git checkout {path}` restores it")
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        problems = error.errors()
-        # An item that is refused makes its list too short as well: the item says it all.
-        nested = {problem["loc"][:-1] for problem in problems if problem["loc"]}
-        lines = dict.fromkeys(
-            _explain(problem) for problem in problems if not problem["loc"] or problem["loc"] not in nested
-        )
-        raise VadError("\n".join(f"{path}: {line}" for line in lines)) from None
-
-
-def _explain(problem: Any) -> str:
-    """One pydantic error as `key = value: what is allowed`."""
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location if part != "[key]")
-    section, allowed = _describe(location)
-    if problem["type"] == "extra_forbidden" or location[-1:] == ("[key]",):
-        name = str(location[-1] if location[-1] != "[key]" else location[-2])
-        known = list(section.model_fields) if section else list(COMPONENTS)
-        close = difflib.get_close_matches(name, known, 1)
-        return f"{key}: unknown key; " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
-    if problem["type"] == "missing":
-        return f"{key}: missing; must be {allowed}"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    return f"{key} = {problem['input']!r}: must be {allowed}"
-
-
-def _describe(location: tuple[Any, ...]) -> tuple[type[Section] | None, str]:
-    """The section that holds a key and the description of the key's field."""
-    section: type[Section] | None = Params
-    allowed = ""
-    for part in location:
-        if section is None or part not in section.model_fields:
-            break
-        field = section.model_fields[part]
-        allowed = field.description or ""
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Section):
-            section = inner
-        elif part != location[-1]:
-            section = None
-    return section, allowed
+    return schema.load(path, Params, RENAMED)

@@ -2,11 +2,11 @@
 
 const data = JSON.parse(byId("everything").textContent);
 const TITLES = { benchmark: "Benchmark", validation: "Validation" };
-const MARKS = ["flipped", "static", "frozen", "missing"];
+const MARKS = ["flipped", "noisy", "frozen", "missing"];
 // Told apart by row, shape and colour.
 const LANES = [
   { name: "flipped", symbol: "triangle-down", colour: data.colours.flipped },
-  { name: "static", symbol: "square", colour: data.colours.both },
+  { name: "noisy", symbol: "square", colour: data.colours.both },
   { name: "frozen", symbol: "star", colour: data.colours.normal },
   { name: "missing", symbol: "x-thin", colour: SOFT },
 ];
@@ -96,7 +96,7 @@ function showFrame(position, mark) {
   if (mark) Plotly.Fx.hover("timeline", [{ curveNumber: 0, pointNumber: state.positions.indexOf(position) }], "xy");
 }
 
-const marks = (one, position) => ["flipped", "static", "frozen"].filter((name) => one[name][position]).join(", ");
+const marks = (one, position) => ["flipped", "noisy", "frozen"].filter((name) => one[name][position]).join(", ");
 
 function showCurve() {
   const { curve, figures } = part();
@@ -135,7 +135,7 @@ function showShares() {
 function showWorst() {
   const maps = part().worst.some(({ frames }) => frames.some((row) => row.maps.length));
   byId("maps-about").textContent = !maps ? "" : "Beneath them, upright and cleaned where repair says so: where each " +
-    "component of the score finds the frame strange, dark to bright up to the strangest here; the number is its " +
+    "component of the score finds the frame strange, dark to bright up to the largest here; the number is its " +
     "highest, 1 being about the largest that training frames show at a place.";
   byId("worst").replaceChildren(...part().worst.flatMap(({ title, frames }) => [
     element("h3", {}, title), soft(frames.length ? WHY[title] : "There are none."),

@@ -1,7 +1,5 @@
 """The memory holds what normal patches look like, and nothing normal is far from it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +7,13 @@ import pytest
 import torch
 
 from tests.tiny_clips import walking_square
-from vad import VadError
+from vad import VadError, registry
 from vad.components import memory
 from vad.components.memory import Memory
 from vad.data import clips
+from vad.models import predictor
 from vad.models.autoencoder import Autoencoder
-from vad.models.predictor import NETWORKS, Leads
-from vad.params import Backbone, Network
+from vad.models.predictor import FrameStacks
 
 LAYERS = ("layer1", "layer2")
 SIZE = (64, 64)
@@ -106,15 +104,15 @@ def test_no_frames_are_an_error_in_one_line(network: Autoencoder) -> None:
         Memory(network, LAYERS, 1, torch.device("cpu")).learn([], 10, 0)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_memory_of_a_predictor_holds_motion(name: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", registry.PREDICTORS)
+def test_the_memory_of_a_predictor_holds_motion(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames each of which is normal, in an order that is not."""
     monkeypatch.setattr(memory, "PER_FRAME", 16 * 16)
     torch.manual_seed(0)
-    network = NETWORKS[name](2).eval()
+    network = predictor.make(name, 2).eval()
     frames = walking_square(12, SIZE)
     remembered = Memory(network, ("layer2", "layer3"), 1, torch.device("cpu"))
-    there, back = (Leads("01", np.arange(12), Path("01.npy"), clip(order), 2) for order in (frames, frames[::-1]))
+    there, back = (FrameStacks("01", np.arange(12), Path("01.npy"), clip(order), 2) for order in (frames, frames[::-1]))
     remembered.learn(there, 10**6, 0)
     known, strange = (np.stack(list(remembered.maps(way))).max((1, 2)) for way in (there, back))
     # At an end of a clip what leads to a frame is read backwards, so both ways share these two.
@@ -122,7 +120,7 @@ def test_the_memory_of_a_predictor_holds_motion(name: Network, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("name", "modules"), [("resnet18", 6), ("convnext_tiny", 4)])
-def test_pretrained_weights_come_from_a_file(tmp_path: Path, name: Backbone, modules: int) -> None:
+def test_pretrained_weights_come_from_a_file(tmp_path: Path, name: str, modules: int) -> None:
     from torchvision.models import get_model
 
     images = torch.rand(2, 3, 64, 64)
@@ -156,8 +154,3 @@ def test_offline_says_where_the_weights_may_come_from(monkeypatch: pytest.Monkey
     monkeypatch.setattr(memory, "get_model", offline)
     with pytest.raises(VadError, match=r"memory.features = resnet50: .*no network.*name a file .* in memory.weights"):
         memory.Pretrained("resnet50", None)
-
-
-def test_the_stage_loads_no_torch_while_memory_is_off() -> None:
-    code = "import stages.memory, sys; print('torch' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_clips import walking_square
-from vad import VadError, params
+from vad import VadError, registry
 from vad.components import motion, pooling
 from vad.components.motion import Normality, Pair
 from vad.data import clips
@@ -38,7 +38,7 @@ def test_the_residual_is_where_something_stands_and_ignores_the_light() -> None:
 def test_change_and_flow_are_per_frame_number() -> None:
     before, after = square_at(40), square_at(44)
     once, twice = Pair(before, after, 1), Pair(before, after, 2)
-    np.testing.assert_allclose(motion.frame_difference(twice) * 2, motion.frame_difference(once))
+    np.testing.assert_allclose(motion.frame_change(twice) * 2, motion.frame_change(once))
     np.testing.assert_allclose(motion.optical_flow(twice) * 2, motion.optical_flow(once), rtol=1e-5)
 
 
@@ -73,13 +73,13 @@ def test_pairs_read_every_frame_once_and_know_the_gaps() -> None:
 @pytest.fixture(scope="module")
 def normality() -> Normality:
     frames = [walking_square(80, SIZE, seed=0), walking_square(80, SIZE, seed=0)[20:60]]
-    return Normality([clip(part) for part in frames], params.MOTION)
+    return Normality([clip(part) for part in frames], registry.maps("motion"))
 
 
 def test_what_runs_is_stranger_than_what_walks(normality: Normality) -> None:
     walking, running = (list(normality.score(clip(walking_square(10, SIZE, speed=s)))) for s in (1, 6))
-    assert set(walking[0]) == {f"{name}_{pool}" for name in params.MOTION for pool in pooling.POOLS}
-    for name in ("difference_max", "flow_max", "flow_local", "direction_max"):
+    assert set(walking[0]) == {f"{name}_{pool}" for name in registry.maps("motion") for pool in registry.POOLS}
+    for name in ("change_max", "flow_max", "flow_local", "direction_max"):
         assert min(row[name] for row in running) > max(row[name] for row in walking), name
 
 
@@ -99,16 +99,16 @@ def test_frames_of_another_size_are_brought_to_that_of_training(normality: Norma
 
 
 def test_only_what_is_asked_for_is_computed_and_one_frame_is_no_training() -> None:
-    chosen = Normality([clip(walking_square(20, SIZE))], ("difference",))
-    assert set(next(chosen.score(clip(walking_square(3, SIZE))))) == {f"difference_{pool}" for pool in pooling.POOLS}
+    chosen = Normality([clip(walking_square(20, SIZE))], ("change",))
+    assert set(next(chosen.score(clip(walking_square(3, SIZE))))) == {f"change_{pool}" for pool in registry.POOLS}
     with pytest.raises(VadError, match="no clip has two frames"):
-        Normality([clip(walking_square(1, SIZE))], ("difference",))
+        Normality([clip(walking_square(1, SIZE))], ("change",))
 
 
 def test_pools_tell_a_spot_from_a_haze_and_a_strange_place_from_a_busy_one() -> None:
     busy = np.full((6, 8), 0.1, np.float32)
     busy[4] = 2.0
-    places = pooling.Places([busy] * 10)
+    places = pooling.PlaceScales([busy] * 10)
     haze, spot, there = (np.full((6, 8), 0.2, np.float32) for _ in range(3))
     spot[1, 6] = 3.0
     there[4, 2] = 3.0
@@ -122,7 +122,7 @@ def test_cells_are_means_and_a_map_smaller_than_a_cell_is_one() -> None:
     error = np.arange(64, dtype=np.float32).reshape(8, 8)
     np.testing.assert_allclose(pooling.to_cells(error, 4)[0, 0], error[:4, :4].mean())
     assert pooling.to_cells(error, 20).shape == (1, 1)
-    silent = pooling.Places([np.zeros((2, 2), np.float32)])
+    silent = pooling.PlaceScales([np.zeros((2, 2), np.float32)])
     assert silent.pool(np.ones((2, 2), np.float32))["local"] == pytest.approx(1.0)
 
 
@@ -130,21 +130,21 @@ def test_held_out_frames_are_pooled_by_what_is_usual_in_the_others() -> None:
     random = np.random.default_rng(5)
     quiet, busy = (scale * random.random((10, 6, 8)).astype(np.float32) for scale in (1, 9))
     pooled = pooling.pool_by_others([quiet, busy])
-    expected = [pooling.Places(busy).pool(cells) for cells in quiet] + [
-        pooling.Places(quiet).pool(cells) for cells in busy
+    expected = [pooling.PlaceScales(busy).pool(cells) for cells in quiet] + [
+        pooling.PlaceScales(quiet).pool(cells) for cells in busy
     ]
     assert pooled == expected
     assert min(row["local"] for row in pooled[10:]) > 2 > max(row["local"] for row in pooled[:10])
     # Of one clip each half knows the other alone.
     assert pooling.pool_by_others([np.concatenate([quiet, busy])]) == expected
-    assert pooling.pool_by_others([quiet[:1]]) == [pooling.Places(quiet[:1]).pool(quiet[0])]
+    assert pooling.pool_by_others([quiet[:1]]) == [pooling.PlaceScales(quiet[:1]).pool(quiet[0])]
     assert pooling.pool_by_others([]) == []
 
 
 def test_scales_find_what_is_smaller_or_larger_than_a_block() -> None:
     random = np.random.default_rng(3)
     usual = [random.gamma(2, 1, (24, 32)).astype(np.float32) for _ in range(60)]
-    places = pooling.Places(usual)
+    places = pooling.PlaceScales(usual)
     one = usual[0].copy()
     one[12, 16] = 60
     crowd = usual[0] + 0
@@ -163,12 +163,12 @@ def test_the_spectrum_tells_more_of_something_wherever_it_is() -> None:
             cells[row : row + 3, column : column + 3] += 1
         return cells
 
-    places = pooling.Places([walkers(3) for _ in range(200)])
+    places = pooling.PlaceScales([walkers(3) for _ in range(200)])
     usual = [places.pool(walkers(3))["spectrum"] for _ in range(50)]
     crowded = [places.pool(walkers(12))["spectrum"] for _ in range(50)]
     assert np.median(crowded) > np.quantile(usual, 0.95)
     (moved,) = {round(places.pool(np.roll(np.eye(24, 32, dtype=np.float32), by, 0))["spectrum"], 4) for by in (0, 5)}
-    alike = pooling.Places([np.ones((4, 4), np.float32)] * 10)
+    alike = pooling.PlaceScales([np.ones((4, 4), np.float32)] * 10)
     assert alike.pool(np.ones((4, 4), np.float32))["spectrum"] == pytest.approx(0, abs=1e-3)
     assert alike.pool(np.full((4, 4), 1.01, np.float32))["spectrum"] < 1
     assert moved > 0

@@ -152,7 +152,7 @@ def ap_of(folder: Path, truth: Path, renumber: int = 0) -> float:
         (folder / ROOT / "sample_submission.csv").unlink()
     (folder / "data/truth").mkdir()
     stage_runner.set_params(folder, benchmark_labels=str(truth))
-    assert stage_runner.rehearse(folder, ("fetch", "extract", "validation")).printed == ""
+    assert stage_runner.run_stages(folder, ("fetch", "extract", "validation")).printed == ""
     index = tables.read_csv(folder / "data/frames/index.csv", tables.KEYS).query("split == 'test'")
     rank = {path.name: n for n, path in enumerate(sorted(clip.iterdir()))}
     known = [0, 1, 0, 0, 1, 1, 0, 0, 1]  # what clip 01's nine frames show, in order
@@ -162,7 +162,7 @@ def ap_of(folder: Path, truth: Path, renumber: int = 0) -> float:
     validation = tables.read_csv(folder / "data/validation/labels.csv", ["video", "frame"])
     both = pd.concat([index, validation.assign(split="validation", score=0.0)])[[*tables.KEYS, "score"]]
     tables.write_csv(folder / "data/scores.csv", both)
-    ended = stage_runner.rehearse(folder, ("evaluate",))
+    ended = stage_runner.run_stages(folder, ("evaluate",))
     assert ended.printed == ""
     return json.loads((folder / "metrics/evaluation.json").read_text())["benchmark"]["ap"]
 
@@ -197,7 +197,7 @@ def test_fetch_moves_labels_unread(tmp_path: Path) -> None:
     mask.parent.mkdir(parents=True)
     mask.write_bytes(nonsense)
     stages = ("fetch", "extract", "validation", "diagnose", "resize")
-    assert stage_runner.rehearse(tmp_path, stages).printed == ""
+    assert stage_runner.run_stages(tmp_path, stages).printed == ""
     for name in ("labels.csv", "masks/1_label.mat"):
         assert (tmp_path / "data/labels" / name).read_bytes() == nonsense
 

@@ -121,8 +121,8 @@ def test_without_a_spread_of_seeds_a_new_training_decides_nothing() -> None:
 
 def test_a_group_of_frames_and_chance_can_be_what_a_test_is_about() -> None:
     found = {"a": result(0.0, 0.0)}
-    found["a"]["groups"]["static"] = result(-0.2, 0.05)["difference"]["benchmark"]
-    effect = verdicts.effect_of_test({"experiment": "a", "sign": -1, "group": "static"}, found)
+    found["a"]["groups"]["noisy"] = result(-0.2, 0.05)["difference"]["benchmark"]
+    effect = verdicts.effect_of_test({"experiment": "a", "sign": -1, "group": "noisy"}, found)
     assert effect and (effect.value, effect.low, effect.high) == pytest.approx((0.2, 0.15, 0.25))
     assert verdicts.effect_of_test({"experiment": "a", "sign": 1, "group": "flipped"}, found) is None
     over = verdicts.effect_of_test({"experiment": "a", "sign": 1, "against": "chance"}, found)

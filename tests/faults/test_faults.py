@@ -26,7 +26,7 @@ def test_mutated_files_end_in_a_result_or_one_line(tmp_path: Path) -> None:
 def test_a_traceback_is_told_apart_from_one_line(tmp_path: Path) -> None:
     stage_runner.write_clips(tmp_path / ROOT)
     (tmp_path / "params.yaml").write_text("")
-    assert "\n" not in stage_runner.rehearse(tmp_path, ["check"]).printed
+    assert "\n" not in stage_runner.run_stages(tmp_path, ["check"]).printed
     stage_runner.set_params(tmp_path)
-    ended = stage_runner.rehearse(tmp_path, ["extract"])  # without its input: a fault of whoever runs it
+    ended = stage_runner.run_stages(tmp_path, ["extract"])  # without its input: a fault of whoever runs it
     assert ended.code == 1 and "Traceback" in ended.printed

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vad import VadError, params
+from vad import VadError, registry
 from vad.components import reconstruction, views
 from vad.models import autoencoder, encoders
 
@@ -22,7 +22,7 @@ LAYERS = {
 @pytest.fixture(scope="module")
 def networks() -> dict[str, autoencoder.Autoencoder]:
     torch.manual_seed(82)
-    return {name: autoencoder.Autoencoder(name).eval() for name in params.ENCODERS}
+    return {name: autoencoder.Autoencoder(name).eval() for name in registry.ENCODERS}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_scores_equal_the_reference_s_inference_loop_view_by_view(
     turned = {"identity": [], "hflip": [-1], "vflip": [-2], "rot180": [-2, -1]}
     weights = {"pixel_l1": 0.795, "layer3": 0.082, "layer4": 0.123}
     with torch.inference_mode():
-        for name in params.VIEWS:
+        for name in registry.VIEWS:
             expected = []
             for image in images:
                 a = torch.flip(image[None], turned[name])
@@ -85,16 +85,16 @@ def test_mean_over_the_four_views_is_unchanged_by_flipping_the_input(
         with torch.inference_mode():
             scored = (
                 reconstruction.components(v, *model.score_views(v))
-                for v in (views.view(n)(batch) for n in params.VIEWS)
+                for v in (views.view(n)(batch) for n in registry.VIEWS)
             )
             return np.mean([found["pixel_l1"].numpy() for found in scored], axis=0)
 
-    for name in params.VIEWS[1:]:
+    for name in registry.VIEWS[1:]:
         np.testing.assert_allclose(mean(views.view(name)(images)), mean(images), rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [64, 128, 160])
-@pytest.mark.parametrize("encoder", params.ENCODERS)
+@pytest.mark.parametrize("encoder", registry.ENCODERS)
 def test_every_encoder_takes_any_multiple_of_32_and_has_the_layers_that_are_documented(
     networks: dict[str, autoencoder.Autoencoder], encoder: str, size: int
 ) -> None:
@@ -108,10 +108,12 @@ def test_every_encoder_takes_any_multiple_of_32_and_has_the_layers_that_are_docu
     expected = [(channels, size // stride, size // stride) for channels, stride in LAYERS[encoder]]
     assert [tuple(value.shape[1:]) for value in seen.values()] == expected
     assert tuple(seen) == tuple(rebuilt) == encoders.LAYERS
-    assert tuple(found) == params.RECONSTRUCTION and all(bool((values > 0).all()) for values in found.values())
+    assert tuple(found) == registry.maps("reconstruction") and all(
+        bool((values > 0).all()) for values in found.values()
+    )
 
 
-@pytest.mark.parametrize("encoder", params.ENCODERS)
+@pytest.mark.parametrize("encoder", registry.ENCODERS)
 def test_every_decoder_is_of_the_reference_s_style(networks: dict[str, autoencoder.Autoencoder], encoder: str) -> None:
     kinds = [type(module) for module in networks[encoder].decoder]
     doublings = LAYERS[encoder][-1][1].bit_length() - 1
@@ -168,7 +170,7 @@ def test_the_transformer_tells_places_apart_on_a_grid_of_any_shape(
 def test_every_component_is_named_in_the_parameters(model: autoencoder.Autoencoder, images: torch.Tensor) -> None:
     with torch.inference_mode():
         found = reconstruction.components(images, *model.score_views(images))
-    assert tuple(found) == params.RECONSTRUCTION
+    assert tuple(found) == registry.maps("reconstruction")
     assert all(values.shape == (3,) and values.dtype == torch.float64 for values in found.values())
 
 
@@ -215,7 +217,7 @@ def test_a_checkpoint_of_the_reference_loads_and_ours_exports_as_one(
     ("encoder", "suffix"), [("convnext_tiny", ".pth"), ("convnext_tiny", ".safetensors"), ("vit_b_16", ".safetensors")]
 )
 def test_weights_say_which_encoder_they_are_of_and_another_is_refused_in_one_line(
-    networks: dict[str, autoencoder.Autoencoder], tmp_path: Path, encoder: params.Encoder, suffix: str
+    networks: dict[str, autoencoder.Autoencoder], tmp_path: Path, encoder: str, suffix: str
 ) -> None:
     path = tmp_path / "ours.safetensors"
     autoencoder.save(networks[encoder], path, {"seed": 82})
@@ -274,7 +276,7 @@ def test_damaged_absent_or_foreign_weights_are_refused_in_one_line(tmp_path: Pat
     [("resnet18", "resnet18-f37072fd"), ("convnext_tiny", "convnext_tiny-983f1562"), ("vit_b_16", "vit_b_16-c867db91")],
 )
 def test_pretrained_weights_that_cannot_be_had_end_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: params.Encoder, file: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str, file: str
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for scheme in ("http_proxy", "https_proxy"):
@@ -292,7 +294,7 @@ def test_pretrained_weights_that_cannot_be_had_end_in_one_line(
     ],
 )
 def test_pretrained_weights_are_taken_from_torch_s_own_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: params.Encoder, ours: str, theirs: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str, ours: str, theirs: str
 ) -> None:
     from torchvision.models import get_model, get_model_weights
 

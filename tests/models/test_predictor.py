@@ -13,14 +13,15 @@ import pytest
 import torch
 import yaml
 
-from stages import predict, train_predictor
+from stages import components as measuring
+from stages import train_predictor
 from tests.tiny_clips import walking_square
-from vad import VadError, params
+from vad import VadError, params, registry
 from vad.components import pooling
 from vad.data import clips
 from vad.models import predictor, runtime
 from vad.quality import repair
-from vad.storage import tables
+from vad.storage import needs, tables
 
 TOP = Path(__file__).parents[2]
 HISTORY = 3
@@ -44,7 +45,7 @@ def fit(
 ) -> tuple[predictor.Predictor, pd.DataFrame]:
     settings = SETTINGS.model_copy(update=changes)
     runtime.seed(seed)
-    model = predictor.NETWORKS[settings.network](settings.history)
+    model = predictor.make(settings.network, settings.history)
     fabric = runtime.fabric(settings.precision)
     return model, predictor.fit(fabric, model, train or [walk()], [walk(12, seed=2)], settings)
 
@@ -54,7 +55,7 @@ def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-networks = pytest.mark.parametrize("network", params.NETWORKS)
+networks = pytest.mark.parametrize("network", registry.PREDICTORS)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,8 @@ def errors(model: predictor.Predictor, scored: clips.Clip) -> np.ndarray:
 
 @networks
 @pytest.mark.parametrize(("history", "shape"), [(1, (16, 16)), (4, (32, 64))])
-def test_it_gives_a_frame_of_the_size_of_those_it_sees(
-    network: params.Network, history: int, shape: tuple[int, int]
-) -> None:
-    model = predictor.NETWORKS[network](history).eval()
+def test_it_gives_a_frame_of_the_size_of_those_it_sees(network: str, history: int, shape: tuple[int, int]) -> None:
+    model = predictor.make(network, history).eval()
     with torch.no_grad():
         predicted = predictor.predict(model, torch.rand(2, 3 * history, *shape))
     assert predicted.shape == (2, 3, *shape) and predicted.min() >= 0 and predicted.max() <= 1
@@ -79,8 +78,8 @@ def test_it_gives_a_frame_of_the_size_of_those_it_sees(
 
 @networks
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_untrained_it_copies_the_last_frame_to_the_bit(network: params.Network, precision: params.Precision) -> None:
-    model = runtime.fabric(precision).setup_module(predictor.NETWORKS[network](3))
+def test_untrained_it_copies_the_last_frame_to_the_bit(network: str, precision: params.Precision) -> None:
+    model = runtime.fabric(precision).setup_module(predictor.make(network, 3))
     past = torch.rand(1, 9, 16, 16)
     for mode in (model.train(), model.eval()):
         assert torch.equal(predictor.predict(mode, past.to(mode.device)), past[:, -3:].to(mode.device))
@@ -101,7 +100,7 @@ def test_every_level_reaches_the_prediction_past_those_that_lie_deeper(cut: int)
 
 
 @pytest.mark.parametrize(("network", "epochs"), [("unet", 10), ("convlstm", 15)])
-def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame(network: params.Network, epochs: int) -> None:
+def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame(network: str, epochs: int) -> None:
     """Held out is another clip, over another background."""
     walks = [walk(19, seed=seed) for seed in range(3, 9)]
     _, history = fit(walks, network=network, epochs=epochs, batch_size=4, learning_rate=1e-3)
@@ -269,10 +268,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for split in KEYS_OF:
         tables.write_csv(tmp_path / "resized" / split / clips.INDEX, table[table["split"] == split])
     flipped = (table["split"] == "test") & (table["frame"] % 8 == 3)
-    tables.write_csv(tmp_path / "diagnosis.csv", table.assign(flipped=flipped.astype(int), static=0))
+    tables.write_csv(tmp_path / "diagnosis.csv", table.assign(flipped=flipped.astype(int), noisy=0))
     monkeypatch.chdir(tmp_path)
     configure(enabled=True)
     return tmp_path
+
+
+NEEDS = Path("needs")
 
 
 def configure(**changes: object) -> None:
@@ -280,11 +282,12 @@ def configure(**changes: object) -> None:
     values["predict"] |= {"history": HISTORY, "epochs": 2, "batch_size": 8} | changes
     values["repair"]["unflip"] = True
     Path("params.yaml").write_text(yaml.safe_dump(values))
+    needs.write(NEEDS, registry.needs(params.load(Path("params.yaml"))))
 
 
 def run_stages(weights: Path, components: Path, metrics: Path) -> None:
-    train_predictor.main(Path("resized"), weights, metrics)
-    predict.main(weights, Path("resized"), Path("diagnosis.csv"), components)
+    train_predictor.main(NEEDS / "predictor", Path("resized"), weights, metrics)
+    measuring.main(NEEDS / "prediction", weights, Path("resized"), Path("diagnosis.csv"), components)
 
 
 def outputs(name: str) -> tuple[Path, Path, Path]:
@@ -297,12 +300,12 @@ def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: 
     assert [path.read_bytes() for path in outputs("first")] == [path.read_bytes() for path in outputs("second")]
     weights, components, metrics = outputs("first")
     table = tables.read_components(components)
-    scored = pd.concat([tables.read_csv(Path("resized", split, clips.INDEX), tables.KEYS) for split in predict.SCORED])
+    scored = pd.concat([tables.read_csv(Path("resized", split, clips.INDEX), tables.KEYS) for split in tables.SCORED])
     pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
-    assert table.columns[3:].tolist() == [f"prediction_{pool}" for pool in pooling.POOLS]
+    assert table.columns[3:].tolist() == [f"prediction_{pool}" for pool in registry.POOLS]
     assert np.isfinite(table[table.columns[3:]].to_numpy()).all()
     figures = json.loads(metrics.read_text())
-    assert figures["enabled"] and figures["epochs"] == 2 and figures["windows"] == 26 and figures["steps"] == 8
+    assert figures["needed"] and figures["epochs"] == 2 and figures["windows"] == 26 and figures["steps"] == 8
     assert len(figures["loss"]["train"]) == 2 and figures["holdout"] == min(figures["loss"]["holdout"])
 
     model = predictor.load(weights)
@@ -311,32 +314,34 @@ def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: 
     upright = clip(walking_square(16, (32, 32), seed=1, speed=2), list(range(3, 19)), "02")
     held_out = clip(walking_square(16, (32, 32), seed=0, speed=2))
     cells = [[pooling.to_cells(error, 1) for error in errors(model, of)] for of in (held_out, upright)]
-    places = pooling.Places(cells[0])
+    places = pooling.PlaceScales(cells[0])
     rows = table.query("split == 'test' and video == '02'")
-    for pool in pooling.POOLS:
+    for pool in registry.POOLS:
         expected = [places.pool(frame)[pool] for frame in cells[1]]
         np.testing.assert_allclose(rows[f"prediction_{pool}"], expected, rtol=1e-3, atol=1e-6)
     rows = table.query("split == 'holdout'")
-    for pool in pooling.POOLS:
+    for pool in registry.POOLS:
         expected = [pooled[pool] for pooled in pooling.pool_by_others(cells[:1])]
         np.testing.assert_allclose(rows[f"prediction_{pool}"], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_disabled_it_writes_the_keys_alone_and_loads_no_torch(project: Path) -> None:
+def test_disabled_it_writes_nothing_and_loads_no_torch(project: Path) -> None:
     configure(enabled=False)
     weights, components, metrics = outputs("off")
     code = (
-        "import sys; from pathlib import Path; from stages import predict, train_predictor; "
-        "weights, components, metrics = map(Path, sys.argv[1:]); "
-        "train_predictor.main(Path('resized'), weights, metrics); "
-        "predict.main(weights, Path('resized'), Path('diagnosis.csv'), components); "
+        "import sys; from pathlib import Path; from stages import components, train_predictor; "
+        "weights, table, metrics = map(Path, sys.argv[1:]); needs, resized = Path('needs'), Path('resized'); "
+        "train_predictor.main(needs / 'predictor', resized, weights, metrics); "
+        "components.main(needs / 'prediction', weights, resized, Path('diagnosis.csv'), table); "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, outputs("off"))],
         env=os.environ | {"PYTHONPATH": str(TOP)}, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert set(run.stdout.split()).isdisjoint({"torch", "lightning_fabric", "safetensors", "sklearn", "cv2"})
-    assert weights.read_bytes() == b"" and json.loads(metrics.read_text()) == {"enabled": False}
+    assert set(run.stdout.split()).isdisjoint({"torch", "lightning_fabric", "sklearn", "cv2"})
+    assert json.loads(metrics.read_text()) == {"needed": False} and not needs.read(NEEDS / "predictor")
+    with pytest.raises(VadError, match="not a predictor's weights"):
+        predictor.load(weights)
     table = tables.read_components(components)
-    assert table.columns.tolist() == tables.KEYS and len(table) == 4 * 16
+    assert table.columns.tolist() == tables.KEYS and table.empty

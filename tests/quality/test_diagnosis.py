@@ -33,9 +33,9 @@ def stored(path: Path, frames: np.ndarray, numbers: np.ndarray | None = None) ->
     return clips.open_zip(path)
 
 
-def corrupted(frames: np.ndarray, flipped: np.ndarray, static: np.ndarray, amplitude: float = 38.0) -> np.ndarray:
+def corrupted(frames: np.ndarray, flipped: np.ndarray, noisy: np.ndarray, amplitude: float = 38.0) -> np.ndarray:
     rng = np.random.default_rng(1)
-    noise = rng.uniform(-amplitude, amplitude, frames.shape) * static[:, None, None, None]
+    noise = rng.uniform(-amplitude, amplitude, frames.shape) * noisy[:, None, None, None]
     noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
     return np.where(flipped[:, None, None, None], noisy[:, ::-1], noisy)
 
@@ -48,12 +48,12 @@ def diagnosed(training: clips.Clip, clip: clips.Clip) -> pd.DataFrame:
 
 @pytest.mark.parametrize("amplitude", [10.0, 20.0, corruption.STATIC_AMPLITUDE])
 def test_flips_and_static_are_found_where_they_are_and_nowhere_else(tmp_path: Path, amplitude: float) -> None:
-    flipped, static = np.random.default_rng(0).random((2, 40)) < [[0.2], [0.3]]
-    assert (flipped & static).any() and (~flipped & ~static).any()
-    clip = stored(tmp_path / "01.zip", corrupted(scene(offset=100), flipped, static, amplitude))
+    flipped, noisy = np.random.default_rng(0).random((2, 40)) < [[0.2], [0.3]]
+    assert (flipped & noisy).any() and (~flipped & ~noisy).any()
+    clip = stored(tmp_path / "01.zip", corrupted(scene(offset=100), flipped, noisy, amplitude))
     found = diagnosed(stored(tmp_path / "train.zip", scene()), clip)
     assert found["flipped"].tolist() == flipped.astype(int).tolist()
-    assert found["static"].tolist() == static.astype(int).tolist()
+    assert found["noisy"].tolist() == noisy.astype(int).tolist()
     assert found["frozen"].sum() == 0
 
 
@@ -61,7 +61,7 @@ def test_another_light_is_neither_flip_nor_static_but_a_shift(tmp_path: Path) ->
     brighter = np.clip(scene(offset=60) * 0.9 + 40.0, 0, 255).astype(np.uint8)
     training = scene()
     found = diagnosed(stored(tmp_path / "train.zip", training), stored(tmp_path / "01.zip", brighter))
-    assert found[["flipped", "static"]].to_numpy().sum() == 0
+    assert found[["flipped", "noisy"]].to_numpy().sum() == 0
     expected = 40 - 0.1 * np.median(training.mean(3))
     assert found["shift"].median() == pytest.approx(expected, abs=2)
 
@@ -144,25 +144,25 @@ def test_thresholds_come_from_training_and_a_stray_bad_frame_does_not_move_them(
 
 
 def test_precision_and_recall_count_the_frames_that_both_know() -> None:
-    found = pd.DataFrame({"video": ["01"] * 4, "frame": range(4), "flipped": [1, 1, 0, 0], "static": [0, 0, 0, 0]})
-    truth = pd.DataFrame({"video": ["1"] * 4, "frame": ["1", "2", "3", "9"], "flipped": [1, 1, 0, 1], "static": 1})
+    found = pd.DataFrame({"video": ["01"] * 4, "frame": range(4), "flipped": [1, 1, 0, 0], "noisy": [0, 0, 0, 0]})
+    truth = pd.DataFrame({"video": ["1"] * 4, "frame": ["1", "2", "3", "9"], "flipped": [1, 1, 0, 1], "noisy": 1})
     result = diagnosis.against_truth(found, truth)
     assert result["frames"] == 3
     assert result["flipped"] == {"found": 1, "true": 2, "precision": 1.0, "recall": 0.5}
-    assert result["static"] == {"found": 0, "true": 3, "precision": None, "recall": 0.0}
+    assert result["noisy"] == {"found": 0, "true": 3, "precision": None, "recall": 0.0}
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The folders that the stage reads, the test frames corrupted."""
-    flipped, static = np.random.default_rng(2).random((2, 30)) < [[0.2], [0.3]]
+    flipped, noisy = np.random.default_rng(2).random((2, 30)) < [[0.2], [0.3]]
     stored(tmp_path / "frames/train/01.zip", scene())
     stored(tmp_path / "frames/holdout/02.zip", scene(20, 50))
-    stored(tmp_path / "frames/test/01.zip", corrupted(scene(30, 80), flipped, static))
-    stored(tmp_path / "validation/clips/02-1.zip", corrupted(scene(30, 120), static, flipped))
+    stored(tmp_path / "frames/test/01.zip", corrupted(scene(30, 80), flipped, noisy))
+    stored(tmp_path / "validation/clips/02-1.zip", corrupted(scene(30, 120), noisy, flipped))
     (tmp_path / "labels").mkdir()
-    rows = pd.DataFrame({"video": "1", "frame": range(30), "flipped": flipped, "static": static})
-    rows.astype({"flipped": int, "static": int}).to_csv(tmp_path / "labels/corruption.csv", index=False)
+    rows = pd.DataFrame({"video": "1", "frame": range(30), "flipped": flipped, "noisy": noisy})
+    rows.astype({"flipped": int, "noisy": int}).to_csv(tmp_path / "labels/corruption.csv", index=False)
     return tmp_path
 
 
@@ -179,7 +179,7 @@ def test_the_stage_writes_a_row_for_every_frame_and_judges_itself_where_the_trut
     assert counts == {"train": 40, "holdout": 20, "test": 30, "validation": 30}
     assert {split: found["frames"] for split, found in metrics["found"].items()} == counts
     assert list(metrics["against_truth"]) == ["test"]
-    for name in ("flipped", "static"):
+    for name in ("flipped", "noisy"):
         judged = metrics["against_truth"]["test"][name]
         assert judged["true"] > 0 and judged["precision"] == judged["recall"] == 1
     assert (tree / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
@@ -197,7 +197,7 @@ def test_labels_are_never_opened_and_the_truth_never_changes_what_is_found(tree:
     before = (tree / "diagnosis.csv").read_bytes()
     (tree / "labels/labels.csv").write_bytes(b"\xff not a table")
     truth = pd.read_csv(tree / "labels/corruption.csv")
-    truth[["flipped", "static"]] = 1 - truth[["flipped", "static"]]
+    truth[["flipped", "noisy"]] = 1 - truth[["flipped", "noisy"]]
     truth.to_csv(tree / "labels/corruption.csv", index=False)
     assert run(tree)["against_truth"]["test"]["flipped"]["precision"] == 0
     assert (tree / "diagnosis.csv").read_bytes() == before
@@ -205,7 +205,7 @@ def test_labels_are_never_opened_and_the_truth_never_changes_what_is_found(tree:
 
 def test_truth_without_its_columns_is_refused_by_name(tree: Path) -> None:
     (tree / "labels/corruption.csv").write_text("video,frame\n1,0\n")
-    with pytest.raises(VadError, match=r"corruption.csv: no column flipped, static"):
+    with pytest.raises(VadError, match=r"corruption.csv: no column flipped, noisy"):
         run(tree)
 
 
@@ -217,7 +217,7 @@ def test_on_real_clips_every_flip_and_all_static_is_found(real_data: Path, tmp_p
         return np.stack([cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths[::2]])  # type: ignore
 
     frames = read("testing/frames/01")
-    flipped, static = np.random.default_rng(0).random((2, len(frames))) < [[0.2], [0.3]]
-    clip = stored(tmp_path / "01.zip", corrupted(frames, flipped, static, amplitude))
+    flipped, noisy = np.random.default_rng(0).random((2, len(frames))) < [[0.2], [0.3]]
+    clip = stored(tmp_path / "01.zip", corrupted(frames, flipped, noisy, amplitude))
     found = diagnosed(stored(tmp_path / "train.zip", read("training/frames/01")), clip)
-    assert (found["flipped"] == flipped).all() and (found["static"] == static).all()
+    assert (found["flipped"] == flipped).all() and (found["noisy"] == noisy).all()

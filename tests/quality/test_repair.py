@@ -24,7 +24,7 @@ def corrupted(found: Found) -> np.ndarray:
     rng = np.random.default_rng(0)
     frames = FRAMES.copy()
     for place, number in enumerate(NUMBERS):
-        if number in found.static:
+        if number in found.noisy:
             noise = rng.integers(-60, 61, FRAMES.shape[1:])
             frames[place] = np.clip(frames[place] + noise, 0, 255)
         if number in found.flipped:
@@ -43,13 +43,13 @@ def test_flipped_frames_come_back_upright_and_the_others_as_they_are() -> None:
 
 
 def test_static_gives_way_to_the_clean_frames_around_it_whichever_way_they_are_turned() -> None:
-    found = Found(flipped=frozenset({5, 6, 13}), static=frozenset({6, 8, 12}))
+    found = Found(flipped=frozenset({5, 6, 13}), noisy=frozenset({6, 8, 12}))
     broken = clip(corrupted(found))
     righted = repair.repaired(broken, found, unflip=True, denoise=True)
-    for number in found.static:
+    for number in found.noisy:
         noisy = repair.repaired(broken, found, unflip=True).frame(number)
         assert error(righted.frame(number), number) < 0.1 * error(noisy, number)
-    for number in set(NUMBERS.tolist()) - found.static:
+    for number in set(NUMBERS.tolist()) - found.noisy:
         assert error(righted.frame(number), number) == 0
     turned = repair.repaired(broken, found, denoise=True).frame(6)
     assert (turned[::-1] == righted.frame(6)).all()
@@ -57,14 +57,14 @@ def test_static_gives_way_to_the_clean_frames_around_it_whichever_way_they_are_t
 
 @pytest.mark.parametrize("number", [3, 15])
 def test_at_an_end_of_the_clip_the_two_nearest_of_one_side_serve(number: int) -> None:
-    found = Found(static=frozenset({number}))
+    found = Found(noisy=frozenset({number}))
     broken = clip(corrupted(found))
     righted = repair.repaired(broken, found, denoise=True).frame(number)
     assert error(righted, number) < 0.3 * error(broken.frame(number), number)
 
 
 def test_where_nothing_clean_is_left_a_frame_stays_as_it_is() -> None:
-    found = Found(static=frozenset(NUMBERS.tolist()) - {9})
+    found = Found(noisy=frozenset(NUMBERS.tolist()) - {9})
     broken = clip(corrupted(found))
     assert (repair.repaired(broken, found, denoise=True).frame(4) == broken.frame(4)).all()
 

@@ -91,7 +91,7 @@ def frames(clips: int = 3, count: int = 40, seed: int = 0) -> pd.DataFrame:
     table["frame"] = np.tile(np.arange(count), clips)
     table["score"] = rng.random(len(table))
     table["label"] = table["frame"].between(count // 3, count // 2).astype(float)
-    return table.assign(kind="", flipped=0, static=0, frozen=0)
+    return table.assign(kind="", flipped=0, noisy=0, frozen=0)
 
 
 def noise_clip(video: str, count: int) -> MappedClip:
@@ -118,7 +118,7 @@ def test_page_says_what_the_outputs_say(clone: Clone, data: dict[str, Any]) -> N
     found = pd.read_csv(clone.folder / "data/diagnosis.csv", dtype={"video": str})
     for clip in data["parts"]["validation"]["clips"]:
         rows = found[(found["split"] == "validation") & (found["video"] == clip["video"])]
-        assert clip["flipped"] == rows["flipped"].tolist() and clip["static"] == rows["static"].tolist()
+        assert clip["flipped"] == rows["flipped"].tolist() and clip["noisy"] == rows["noisy"].tolist()
         assert sum(last - first + 1 for first, last in clip["missing"]) == (rows["gap"] - 1).clip(lower=0).sum()
         assert not {number for run in clip["missing"] for number in run} & set(clip["frame"])
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from vad import VadError, params
+from vad import VadError, params, registry
 from vad.scoring import calibration, fusion, smoothing
 
 PARAMS = params.load(Path("params.yaml"))
@@ -32,10 +32,10 @@ def table() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = [(split, video, frame) for split in ("holdout", "test") for video in ("01", "02") for frame in range(50)]
     result = pd.DataFrame(rows, columns=["split", "video", "frame"])
-    for name in params.RECONSTRUCTION:
-        for view in params.VIEWS:
+    for name in registry.maps("reconstruction"):
+        for view in registry.VIEWS:
             result[f"{name}/{view}"] = rng.gamma(2.0, size=len(result))
-    return result.assign(flipped=rng.integers(0, 2, len(result)), static=0, noise=1.5, change=2.0)
+    return result.assign(flipped=rng.integers(0, 2, len(result)), noisy=0, noise=1.5, change=2.0)
 
 
 def score(table: pd.DataFrame, **changes: object) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_gamma_on_views_or_components_changes_the_order(table: pd.DataFrame) -> 
 def test_reference_recipe_is_a_weighted_mean_of_views_to_the_power_gamma(table: pd.DataFrame) -> None:
     views = [
         0.795 * table[f"pixel_l1/{view}"] + 0.205 * (0.4 * table[f"layer3/{view}"] + 0.6 * table[f"layer4/{view}"])
-        for view in params.VIEWS
+        for view in registry.VIEWS
     ]
     np.testing.assert_allclose(score(table), np.mean(views, axis=0) ** 1.31, rtol=1e-12)
 
@@ -79,7 +79,7 @@ def test_only_chosen_views_count(table: pd.DataFrame) -> None:
 
 
 def test_over_views_the_least_or_the_largest_may_count(table: pd.DataFrame) -> None:
-    views = table[[f"layer4/{view}" for view in params.VIEWS]]
+    views = table[[f"layer4/{view}" for view in registry.VIEWS]]
     for how in ("min", "max"):
         scores = score(table, gamma=1.0, aggregate__weights={"layer4": 1.0}, aggregate__views=how)
         np.testing.assert_allclose(scores, getattr(views, how)(axis=1), rtol=1e-12)
@@ -97,19 +97,16 @@ def test_unflip_gives_flipped_frames_the_view_that_shows_them_upright(table: pd.
 def test_what_was_diagnosed_of_a_frame_may_be_its_score(table: pd.DataFrame) -> None:
     keys, measured = (
         table[["split", "video", "frame"]],
-        table[["flipped", "static", "noise"]].assign(change=np.arange(len(table), dtype=float)),
+        table[["flipped", "noisy", "noise"]].assign(change=np.arange(len(table), dtype=float)),
     )
     measured.loc[table["frame"] == 0, "change"] = np.nan  # a clip's first frame follows none
-    components = table.drop(columns=["flipped", "static", "noise", "change"])
-    joined = fusion.with_diagnosis(components, keys.join(measured).sample(frac=1, random_state=0))
+    joined = fusion.scored_frames(keys.join(measured))
     scores = score(joined, gamma=1.0, aggregate__weights={"change": 1.0})
     assert scores[0] == scores[1] == 1 and scores[7] == 7
-    with pytest.raises(VadError, match="no row for holdout clip 01 frame 3; run `dvc repro diagnose`"):
-        fusion.with_diagnosis(components, keys.join(measured).drop(index=3))
 
 
 def test_a_component_without_views_is_taken_as_it_is(table: pd.DataFrame) -> None:
-    flat = table.rename(columns={"layer4/identity": "layer4"}).drop(columns=[f"layer4/{v}" for v in params.VIEWS[1:]])
+    flat = table.rename(columns={"layer4/identity": "layer4"}).drop(columns=[f"layer4/{v}" for v in registry.VIEWS[1:]])
     np.testing.assert_allclose(score(flat, gamma=1.0, aggregate__weights={"layer4": 1.0}), flat["layer4"], rtol=1e-12)
 
 
@@ -144,9 +141,10 @@ def test_calibration_looks_at_held_out_frames_only(table: pd.DataFrame) -> None:
 
 def test_a_memory_looks_at_the_frame_before_where_its_network_does() -> None:
     alone, beside = (recipe(memory__features=features) for features in ("autoencoder", "predictor"))
-    assert not fusion.of_two_frames("memory_local", alone) and fusion.of_two_frames("memory_local", beside)
-    assert fusion.of_two_frames("flow_max", alone) and fusion.of_two_frames("change", alone)
-    assert not fusion.of_two_frames("background_local", alone) and not fusion.of_two_frames("pixel_l1", beside)
+    looks = registry.frames_back
+    assert (looks("memory_local", alone), looks("memory_local", beside)) == (0, 3)
+    assert (looks("flow_max", alone), looks("change", alone), looks("prediction_max", alone)) == (1, 1, 4)
+    assert (looks("background_local", alone), looks("pixel_l1", beside)) == (0, 0)
 
 
 def test_one_component_s_quiet_does_not_outweigh_another_s_alarm(table: pd.DataFrame) -> None:
@@ -217,20 +215,20 @@ def test_smoothing_follows_frame_numbers_whatever_the_order_of_rows(table: pd.Da
 def test_scores_at_static_come_from_the_frames_around_it(table: pd.DataFrame) -> None:
     table = table[table["frame"] != 11].reset_index(drop=True)
     values = table["frame"].to_numpy(float) + 100 * (table["video"] == "02").to_numpy()
-    static = table["frame"].isin([0, 10, 12, 30, 31]).to_numpy()
-    noisy = table.assign(static=static.astype(int))
-    broken = np.where(static, 999.0, values)
+    noisy = table["frame"].isin([0, 10, 12, 30, 31]).to_numpy()
+    marked = table.assign(noisy=noisy.astype(int))
+    broken = np.where(noisy, 999.0, values)
     expected = np.where(table["frame"] == 0, values + 1, values)  # at an end the nearest stands in
-    np.testing.assert_allclose(fusion.interpolate(broken, noisy, of_two_frames=False), expected)
-    after = static | np.concatenate([[False], static[:-1]])
+    np.testing.assert_allclose(fusion.interpolate(broken, marked, frames_back=0), expected)
+    after = noisy | np.concatenate([[False], noisy[:-1]])
     broken = np.where(after, 999.0, values)
     expected = np.where(table["frame"] == 0, values + 2, np.where(table["frame"] == 1, values + 1, values))
-    np.testing.assert_allclose(fusion.interpolate(broken, noisy, of_two_frames=True), expected)
-    silent = table.assign(static=1)
-    assert (fusion.interpolate(values, silent, of_two_frames=False) == values).all()
+    np.testing.assert_allclose(fusion.interpolate(broken, marked, frames_back=1), expected)
+    silent = table.assign(noisy=1)
+    assert (fusion.interpolate(values, silent, frames_back=0) == values).all()
 
 
 def test_interpolation_is_part_of_the_recipe_where_repair_says_so(table: pd.DataFrame) -> None:
-    noisy = table.assign(static=(table["frame"] % 5 == 0).astype(int))
-    assert (score(noisy) == score(table)).all()
-    assert (score(noisy, repair__interpolate=True) != score(table)).any()
+    marked = table.assign(noisy=(table["frame"] % 5 == 0).astype(int))
+    assert (score(marked) == score(table)).all()
+    assert (score(marked, repair__interpolate=True) != score(table)).any()

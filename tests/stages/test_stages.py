@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.numpy
 import torch
 import yaml
 from PIL import Image
@@ -15,14 +17,12 @@ from PIL import Image
 from stages import (
     aggregate,
     check,
+    components,
     diagnose,
     evaluate,
     extract,
     fetch,
     infer,
-    memory,
-    motion,
-    predict,
     resize,
     submission,
     train,
@@ -30,8 +30,8 @@ from stages import (
     validation,
 )  # fmt: skip
 from tests.tiny_clips import write_dataset
-from vad import VadError, params
-from vad.components import pooling, reconstruction, views
+from vad import VadError, params, registry
+from vad.components import memory, pooling, prediction, reconstruction, views
 from vad.data import clips
 from vad.models import autoencoder, predictor, training
 from vad.quality import diagnosis, repair
@@ -46,7 +46,11 @@ TINY = {
 COMPONENTS, DIAGNOSIS = Path("data/components"), Path("data/diagnosis.csv")
 PREDICTOR = Path("models/predictor.safetensors")
 RECONSTRUCTION = COMPONENTS / "reconstruction.npz"
-TRAIN = Path("data/resized"), Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv")
+NEEDS = Path("data/needs")
+TRAIN = (
+    NEEDS / "autoencoder", Path("data/resized"),
+    Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv"),
+)  # fmt: skip
 
 
 def settings(**sections: dict[str, object]) -> None:
@@ -66,7 +70,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_dataset(Path("mine"))
     Path("truth").mkdir()
     settings(**TINY)
-    check.main(Path("data/params.ok"))
+    check.main(Path("data/params.ok"), NEEDS)
     fetch.main(Path("data/raw"), Path("data/labels"))
     extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))
     validation.main(Path("data/frames"), Path("data/validation"))
@@ -76,11 +80,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )  # fmt: skip
     resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
     train.main(*TRAIN)
-    infer.main(TRAIN[1], Path("data/resized"), RECONSTRUCTION)
-    motion.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, COMPONENTS / "motion.npz")
-    train_predictor.main(Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
-    predict.main(PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "prediction.npz")
-    memory.main(TRAIN[1], PREDICTOR, Path("data/resized"), DIAGNOSIS, COMPONENTS / "memory.npz")
+    infer.main(NEEDS / "reconstruction", TRAIN[2], Path("data/resized"), RECONSTRUCTION)
+    frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
+    components.main(NEEDS / "motion", *frames, COMPONENTS / "motion.npz")
+    train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
+    networks(NEEDS, Path("data/resized"), PREDICTOR, COMPONENTS)
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
         Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),
@@ -91,10 +95,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(before)
 
 
+def networks(needed: Path, resized: Path, weights: Path, to: Path) -> None:
+    """Run the stages `predict` and `memory`."""
+    components.main(needed / "prediction", weights, resized, DIAGNOSIS, to / "prediction.npz")
+    components.main(needed / "memory", TRAIN[2], weights, resized, DIAGNOSIS, to / "memory.npz")
+
+
 def test_check_refuses_a_root_that_is_not_there(project: Path) -> None:
     settings(data=TINY["data"] | {"root": "nowhere"})
     with pytest.raises(VadError, match="nowhere"):
-        check.main(Path("data/other.ok"))
+        check.main(Path("data/other.ok"), Path("data/other"))
     assert not Path("data/other.ok").exists()
     settings(**TINY)
 
@@ -128,7 +138,7 @@ def test_validation_labels_the_frames_that_it_changed(project: Path) -> None:
     assert 0.1 < labels["label"].mean() < 0.4
     originals = {clip.video: clip for clip in clips.open_zips(Path("data/frames/validation"))}
     copies = {clip.video: clip for clip in clips.open_zips(Path("data/validation/clips"))}
-    clean = labels[(labels["flipped"] == 0) & (labels["static"] == 0)]
+    clean = labels[(labels["flipped"] == 0) & (labels["noisy"] == 0)]
     moved = [
         np.abs(copies[r.video].frame(r.frame).astype(int) - originals[r.video[:2]].frame(r.frame)).max()
         for r in clean.itertuples()
@@ -182,12 +192,12 @@ def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: 
 
 def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> None:
     again = tmp_path / "ae.safetensors"
-    train.main(TRAIN[0], again, tmp_path / "train.json", tmp_path / "loss.csv")
-    assert again.read_bytes() == TRAIN[1].read_bytes()
-    assert (tmp_path / "loss.csv").read_bytes() == TRAIN[3].read_bytes()
-    history = pd.read_csv(TRAIN[3])
+    train.main(*TRAIN[:2], again, tmp_path / "train.json", tmp_path / "loss.csv")
+    assert again.read_bytes() == TRAIN[2].read_bytes()
+    assert (tmp_path / "loss.csv").read_bytes() == TRAIN[4].read_bytes()
+    history = pd.read_csv(TRAIN[4])
     assert history["epoch"].tolist() == [0, 1, 2] and history["train"][1:].is_monotonic_decreasing
-    figures = json.loads(TRAIN[2].read_text())
+    figures = json.loads(TRAIN[3].read_text())
     assert figures["frames"] == 180 and figures["epoch"] == 2
     for name in training.COLLAPSE:
         assert (figures["untrained"][name], figures[name]) == (history[name].iloc[0], history[name].iloc[-1])
@@ -195,14 +205,16 @@ def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> No
 
 def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
     table = tables.read_components(RECONSTRUCTION)
-    scored = pd.concat([tables.read_csv(Path("data/resized", s, clips.INDEX), tables.KEYS) for s in infer.SCORED])
+    scored = pd.concat([tables.read_csv(Path("data/resized", s, clips.INDEX), tables.KEYS) for s in tables.SCORED])
     pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
-    assert list(table.columns[3:]) == [f"{name}/{view}" for view in params.VIEWS for name in params.RECONSTRUCTION]
-    model = autoencoder.load(TRAIN[1])
+    assert list(table.columns[3:]) == [
+        f"{name}/{view}" for view in registry.VIEWS for name in registry.maps("reconstruction")
+    ]
+    model = autoencoder.load(TRAIN[2])
     (clip,) = (clip for clip in clips.open_resized(Path("data/resized"), "test") if clip.video == "03")
     row = table.query("split == 'test' and video == '03' and frame == 20").iloc[0]
     image = autoencoder.to_images(torch.from_numpy(clip.frame(20).copy())[None])
-    for name in params.VIEWS:
+    for name in registry.VIEWS:
         seen = views.view(name)(image)
         with torch.inference_mode():
             found = reconstruction.components(seen, *model.score_views(seen))
@@ -214,7 +226,7 @@ def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
     table = tables.read_components(RECONSTRUCTION)
     scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
     mean = {
-        name: table[[f"{name}/{view}" for view in params.VIEWS]].mean(axis=1)
+        name: table[[f"{name}/{view}" for view in registry.VIEWS]].mean(axis=1)
         for name in ("pixel_l1", "layer3", "layer4")
     }
     expected = (0.795 * mean["pixel_l1"] + 0.082 * mean["layer3"] + 0.123 * mean["layer4"]) ** 1.31
@@ -222,21 +234,35 @@ def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
     assert scores["frame"].tolist() == table["frame"].tolist()
 
 
-def test_a_predictor_that_is_off_leaves_an_empty_file_and_says_so(project: Path) -> None:
-    assert PREDICTOR.read_bytes() == b""
-    assert json.loads(Path("metrics/predictor.json").read_text()) == {"enabled": False}
+def test_what_is_not_needed_leaves_no_weights_and_no_components_and_says_so(project: Path) -> None:
+    assert safetensors.numpy.load_file(PREDICTOR) == {}
+    assert json.loads(Path("metrics/predictor.json").read_text()) == {"needed": False}
+    assert all(tables.read_components(COMPONENTS / f"{name}.npz").empty for name in ("prediction", "memory"))
+
+
+def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: Path, tmp_path: Path) -> None:
+    settings(**TINY, aggregate={"weights": {"flow_local": 1.0}, "normalise": "calibrated"})
+    check.main(tmp_path / "params.ok", tmp_path)
+    train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "wmc"))
+    infer.main(tmp_path / "reconstruction", tmp_path / "w", Path("none"), tmp_path / "reconstruction.npz")
+    for family in ("motion", "prediction", "memory"):
+        shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
+    aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")
+    settings(**TINY)
+    assert json.loads((tmp_path / "m").read_text()) == {"needed": False}
+    assert len(tables.read_csv(tmp_path / "scores.csv", ["score"])) == len(tables.read_components(RECONSTRUCTION))
 
 
 def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Path, tmp_path: Path) -> None:
     remembered = {"enabled": True, "features": "predictor", "patches": 50}
     settings(**TINY, predict={"enabled": True, "epochs": 2}, memory=remembered)
     resized = Path("data/resized")
+    check.main(tmp_path / "params.ok", tmp_path)
     for run in ("one", "two"):
         to = tmp_path / run
-        train_predictor.main(resized, to / "weights", to / "metrics.json")
-        predict.main(to / "weights", resized, DIAGNOSIS, to / "prediction.npz")
-        memory.main(TRAIN[1], to / "weights", resized, DIAGNOSIS, to / "memory.npz")
-    learned = memory.learned(TRAIN[1], to / "weights", resized, params.load(Path("params.yaml")))
+        train_predictor.main(tmp_path / "predictor", resized, to / "weights", to / "metrics.json")
+        networks(tmp_path, resized, to / "weights", to)
+    learned = memory.learned(params.load(Path("params.yaml")), TRAIN[2], to / "weights", resized)
     settings(**TINY)
     assert (tmp_path / "one" / "weights").read_bytes() == (tmp_path / "two" / "weights").read_bytes()
     assert len(json.loads((to / "metrics.json").read_text())["loss"]["train"]) == 2
@@ -244,7 +270,7 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
         table = tables.read_components(to / f"{name}.npz")
         pd.testing.assert_frame_equal(table, tables.read_components(tmp_path / "one" / f"{name}.npz"))
         pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
-        assert list(table.columns[3:]) == [pooled for pooled in params.POOLED if pooled.startswith(f"{name}_")]
+        assert list(table.columns[3:]) == pools_of(name)
         values = table.drop(columns=tables.KEYS)
         assert np.isfinite(values).all(axis=None) and (values[f"{name}_max"] > values[f"{name}_mean"]).all()
     held_out = [memory.cells_of(learned, clip) for clip in clips.open_resized(resized, "holdout")]
@@ -254,47 +280,51 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
     model = predictor.load(to / "weights")
     (clip,) = (clip for clip in clips.open_resized(resized, "test") if clip.video == "03")
     found = tables.read_components(to / "prediction.npz").query("split == 'test' and video == '03'")
-    means = [cells.mean() for cells in predict.cells_of(model, clip, 16)]
+    means = [cells.mean() for cells in prediction.cells_of(model, clip, 16)]
     np.testing.assert_allclose(found["prediction_mean"], means, rtol=1e-4)
+
+
+def pools_of(family: str) -> list[str]:
+    return [name for name, row in registry.COMPONENTS.items() if row.name == family]
 
 
 def test_motion_has_every_pool_of_every_map_of_the_same_frames(project: Path) -> None:
     table = tables.read_components(COMPONENTS / "motion.npz")
-    assert list(table.columns[3:]) == [name for name in params.POOLED if name.split("_")[0] in params.MOTION]
+    assert list(table.columns[3:]) == pools_of("motion")
     pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
     assert np.isfinite(table.drop(columns=tables.KEYS)).all(axis=None)
 
 
 def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(project: Path, tmp_path: Path) -> None:
     # These clips have a background each, on which orientation can't be found: what is true stands in for it.
-    truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped", "static"])
+    truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped", "noisy"])
     keys = tables.read_csv(DIAGNOSIS, tables.KEYS)[tables.KEYS]
     known = keys.merge(truth.assign(split="validation")[repair.COLUMNS], on=tables.KEYS, how="left").fillna(0)
-    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "static": int}))
+    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "noisy": int}))
     for name, undo in {"as_they_are": {}, "repaired": {"unflip": True, "denoise": "temporal_median"}}.items():
-        settings(**TINY, repair=undo, motion={"components": ["difference"]})
+        settings(**TINY, repair=undo, motion={"components": ["change"]})
         inputs = Path("data/frames"), Path("data/validation"), tmp_path / "diagnosis.csv"
-        motion.main(*inputs, tmp_path / f"{name}.npz")
+        components.main(NEEDS / "motion", *inputs, tmp_path / f"{name}.npz")
         resize.main(*inputs, tmp_path / name)
     settings(**TINY)
     before, after = (tables.read_components(tmp_path / f"{name}.npz") for name in ("as_they_are", "repaired"))
     found = before[tables.KEYS].merge(known, on=tables.KEYS)
-    changed = ((found["flipped"] == 1) | (found["static"] == 1)).to_numpy()
+    changed = ((found["flipped"] == 1) | (found["noisy"] == 1)).to_numpy()
     assert changed.any()
-    assert after["difference_mean"][changed].mean() < 0.3 * before["difference_mean"][changed].mean()
-    static = {tuple(row) for row in found.loc[found["static"] == 1, tables.KEYS].itertuples(index=False, name=None)}
+    assert after["change_mean"][changed].mean() < 0.3 * before["change_mean"][changed].mean()
+    noisy = {tuple(row) for row in found.loc[found["noisy"] == 1, tables.KEYS].itertuples(index=False, name=None)}
     for split in ("train", "holdout", "validation", "test"):
         resized = (clips.open_resized(tmp_path / name, split) for name in ("as_they_are", "repaired"))
         for raw, clean in zip(*resized, strict=True):
             for number in raw.numbers.tolist():
                 same = (raw.frame(number) == clean.frame(number)).all()
-                assert same != ((split, raw.video, number) in static)
+                assert same != ((split, raw.video, number) in noisy)
 
 
 def test_components_of_other_frames_are_not_mixed(project: Path) -> None:
     table = tables.read_components(RECONSTRUCTION)
     with pytest.raises(VadError, match=r"data/components: test clip 03 frame \d+ is in one table only"):
-        tables.join([table, table.iloc[:-1][tables.KEYS]])
+        tables.join(table, [table.iloc[:-1][tables.KEYS]])
 
 
 def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
@@ -310,7 +340,7 @@ def test_evaluate_keeps_validation_and_benchmark_apart(project: Path) -> None:
 
 
 def test_what_diagnose_measured_can_be_the_score(project: Path, tmp_path: Path) -> None:
-    for name in params.MEASURED:
+    for name in registry.maps("diagnosis"):
         settings(**TINY, aggregate={"weights": {name: 1.0}})
         aggregate.main(COMPONENTS, DIAGNOSIS, tmp_path / "scores.csv")
         scores = tables.read_csv(tmp_path / "scores.csv", [*tables.KEYS, "score"])

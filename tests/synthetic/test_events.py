@@ -29,8 +29,8 @@ def make_clip(count: int, figures: int = 3, grey: bool = False, seed: int = 0) -
     return frames
 
 
-def settings(share: float = 0.25, flip: float = 0.0, static: float = 0.0, drop: float = 0.0) -> Validation:
-    return Validation(seed=0, copies=1, event_share=share, visibility=1, flip=flip, static=static, drop=drop)
+def settings(share: float = 0.25, flip: float = 0.0, noise: float = 0.0, drop: float = 0.0) -> Validation:
+    return Validation(seed=0, copies=1, event_share=share, visibility=1, flip=flip, noise=noise, drop=drop)
 
 
 def deck(seed: int = 0):
@@ -130,7 +130,7 @@ def test_grey_clips_stay_grey():
 
 def test_same_seed_gives_the_same_clip_and_another_seed_another():
     frames = make_clip(60)
-    chosen = settings(flip=0.2, static=0.2, drop=0.1)
+    chosen = settings(flip=0.2, noise=0.2, drop=0.1)
     (images, table), (again, same), (_, other) = (make(frames, chosen=chosen, seed=seed) for seed in (1, 1, 2))
     assert table.equals(same) and all(np.array_equal(a, b) for a, b in zip(images, again, strict=True))
     assert not table.equals(other)
@@ -139,7 +139,7 @@ def test_same_seed_gives_the_same_clip_and_another_seed_another():
 def test_corruption_does_not_depend_on_events():
     frames = make_clip(80)
     few, many = (make(frames, chosen=settings(s, 0.3, 0.3, 0.1))[1].set_index("frame") for s in (0.1, 0.5))
-    assert few.index.equals(many.index) and few[["flipped", "static"]].equals(many[["flipped", "static"]])
+    assert few.index.equals(many.index) and few[["flipped", "noisy"]].equals(many[["flipped", "noisy"]])
     assert few["label"].sum() < many["label"].sum()
 
 
@@ -156,7 +156,7 @@ def test_table_and_frames_say_the_same_of_flips_and_dropped_frames():
     numbers = np.arange(80) + 7
     clean, _ = make(frames, numbers)
     images, table = make(frames, numbers, settings(0.25, 0.5, 0.0, 0.3))
-    assert list(table.columns) == ["frame", "label", "kind", "flipped", "static"]
+    assert list(table.columns) == ["frame", "label", "kind", "flipped", "noisy"]
     assert len(images) == len(table) < 80
     for image, row in zip(images, table.itertuples(), strict=True):
         expected = clean[row.frame - 7]
@@ -174,12 +174,12 @@ def test_walks_are_measured_and_the_wrong_way_is_not_theirs():
 def test_a_running_figure_leaves_more_difference_between_frames_than_one_that_stands():
     frames = make_clip(60)
     moved = {}
-    for kind in ("fast", "static"):
+    for kind in ("fast", "standing"):
         span = [validation.Event(kind, 20, 44)]
         changed = validation.render_events(frames, np.arange(60), span, np.random.default_rng(5))
         added = [new.astype(float) - old for old, new in zip(frames, changed, strict=True)][24:40]
         moved[kind] = np.mean([np.abs(b - a).mean() / np.abs(a).mean() for a, b in itertools.pairwise(added)])
-    assert moved["fast"] > 3 * moved["static"]
+    assert moved["fast"] > 3 * moved["standing"]
 
 
 def test_a_pasted_sprite_has_no_hard_edge():

@@ -72,7 +72,7 @@ def written(folder: Path) -> dict[str, dict[int, np.ndarray]]:
     return clips
 
 
-def frame_difference(clip: Clip) -> np.ndarray:
+def frame_change(clip: Clip) -> np.ndarray:
     """Per-frame difference to the frame before, mean over 45 x 40 blocks (T, 4, 8), green, 0 to 255."""
     grey = clip.frames[..., 1].astype(np.float32)
     change = np.abs(np.diff(grey, axis=0, prepend=grey[:1]))
@@ -82,13 +82,13 @@ def frame_difference(clip: Clip) -> np.ndarray:
 
 def block_motion(clip: Clip) -> np.ndarray:
     """The plain motion score: the largest block difference, smoothed over time."""
-    return gaussian_filter1d(frame_difference(clip).max((1, 2)), 1.5)
+    return gaussian_filter1d(frame_change(clip).max((1, 2)), 1.5)
 
 
 def cues(clip: Clip, background: np.ndarray) -> dict[str, np.ndarray]:
     """Scores (T,) that need no idea of what people do."""
     grey = clip.frames[..., 1].astype(np.float32)
-    change = frame_difference(clip)
+    change = frame_change(clip)
     foreign = np.abs(grey - background).reshape(len(grey), 4, 45, 8, 40).mean((2, 4))
     laplacian = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # Immerkaer 1996: noise, not edges
     position = np.arange(len(grey)) / len(grey)
@@ -125,7 +125,7 @@ def test_every_written_test_frame_has_one_row_and_no_other_has(sample: Sample) -
         rows = list(zip(table["video"], table["frame"], strict=True))
         assert len(rows) == len(set(rows)) and set(rows) == frames
     assert list(sample.labels) == ["video", "frame", "label", "kind"]
-    assert list(sample.corruption) == ["video", "frame", "flipped", "static"]
+    assert list(sample.corruption) == ["video", "frame", "flipped", "noisy"]
     assert ((sample.labels["label"] == 1) == (sample.labels["kind"] != "")).all()
 
 
@@ -139,7 +139,7 @@ def test_written_frames_are_the_clips_frames_of_that_number_corrupted_as_the_tab
             assert kinds[clip.plan.video, number] == clip.kinds[number]
             upright = image[::-1] if row.flipped else image
             error = np.abs(upright[..., ::-1].astype(np.float32) - clip.frames[number]).mean()
-            assert 12 < error < 25 if row.static else error < 4
+            assert 12 < error < 25 if row.noisy else error < 4
 
 
 def test_training_frames_are_whole_clean_and_normal(sample: Sample) -> None:
@@ -175,7 +175,7 @@ def test_a_quarter_of_the_test_frames_is_anomalous_in_stretches_of_every_kind(sa
         assert clip.labels.sum() == sum(event.stop - event.start for event in clip.plan.events)
 
 
-@pytest.mark.parametrize("name, share", [("flipped", 0.10), ("static", 0.20)])
+@pytest.mark.parametrize("name, share", [("flipped", 0.10), ("noisy", 0.20)])
 def test_corruption_has_the_competitions_shares_and_ignores_the_label(
     samples: dict[int, Sample], name: str, share: float
 ) -> None:
@@ -204,7 +204,7 @@ def test_random_ranking_gets_the_base_rate(sample: Sample) -> None:
 def test_motion_says_something(sample: Sample) -> None:
     labels = np.concatenate([clip.labels for clip in sample.testing])
     blocks = np.concatenate([block_motion(clip) for clip in sample.testing])
-    whole = np.concatenate([frame_difference(clip).mean((1, 2)) for clip in sample.testing])
+    whole = np.concatenate([frame_change(clip).mean((1, 2)) for clip in sample.testing])
     assert average_precision_score(labels, blocks) >= 0.45
     assert average_precision_score(labels, whole) >= 0.45
 

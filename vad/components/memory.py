@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,9 +20,17 @@ from torchvision.models import get_model  # isort: skip
 from torchvision.models.feature_extraction import create_feature_extractor  # isort: skip
 
 from vad import VadError
+from vad.components import pooling
+from vad.data import clips
+from vad.models import autoencoder, predictor, runtime
 from vad.models.autoencoder import to_images
-from vad.params import Backbone
+from vad.params import Params
+from vad.quality import reading, repair
+from vad.storage import tables
+from vad.storage.progress import progress
 
+SAMPLED = 400
+"""Training frames, at most, whose patches may be remembered."""
 PER_FRAME = 64
 """Patches of a training frame, on average, from which those to remember are chosen."""
 PROJECTED = 64
@@ -35,6 +44,59 @@ CONVNEXT_STAGES = {f"features.{2 * number - 1}": f"layer{number}" for number in 
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
 
 
+def measure(settings: Params, encoder: Path, forecaster: Path, resized: Path, diagnosis: Path) -> pd.DataFrame:
+    """The keys and memory_POOL for every one of pooling.POOLS, of every scored frame.
+
+    `encoder` and `forecaster` are weights of the autoencoder and of the predictor; `resized` holds a folder a split.
+    """
+    remembered = learned(settings, encoder, forecaster, resized)
+    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
+    cells = {
+        split: [cells_of(remembered, clip) for clip in progress(found, f"remembering {split}")]
+        for split, found in seen.items()
+    }
+    return pooling.table(cells, seen, "memory")
+
+
+def learned(settings: Params, encoder: Path, forecaster: Path, resized: Path) -> "Memory":
+    """The patches of training frames that are remembered."""
+    fabric, chosen = runtime.fabric(), settings.memory
+    network: autoencoder.Autoencoder | predictor.Predictor | Pretrained
+    if chosen.features == "autoencoder":
+        network = autoencoder.load(encoder)
+    elif chosen.features == "predictor":
+        network = predictor.load(forecaster)
+    else:
+        network = Pretrained(chosen.features, chosen.weights)
+    fabric.to_device(network.eval().requires_grad_(False))
+    remembered = Memory(network, chosen.layers, chosen.neighbours, torch.device(fabric.device))
+    training = [seen_by(remembered, clip) for clip in clips.open_resized(resized, "train")]
+    remembered.learn(sampled(training), chosen.patches, settings.seed)
+    return remembered
+
+
+def seen_by(remembered: "Memory", clip: clips.Clip) -> clips.Clip:
+    """A clip of what the memory's network looks at: single frames, or each with those before it."""
+    network = remembered.network
+    if not isinstance(network, predictor.Predictor):
+        return clip
+    return predictor.FrameStacks(clip.video, clip.numbers, clip.path, clip, network.history)
+
+
+def cells_of(remembered: "Memory", clip: clips.Clip) -> list[np.ndarray]:
+    """The cells (h, w) of each frame's distances, in order."""
+    return [pooling.to_cells(distances, 1) for distances in remembered.maps(seen_by(remembered, clip))]
+
+
+def sampled(training: Sequence[clips.Clip]) -> Iterator[np.ndarray]:
+    """At most SAMPLED training frames, spread evenly over all of them."""
+    frames = [(clip, int(number)) for clip in training for number in clip.numbers]
+    for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int)):
+        clip, number = frames[place]
+        yield clip.frame(number)
+
+
 class Network(Protocol):
     """What gives features: an encoder, an autoencoder, a predictor."""
 
@@ -44,7 +106,7 @@ class Network(Protocol):
 class Pretrained(torch.nn.Module):
     """A backbone of torchvision with weights from ImageNet, on images in [0, 1]."""
 
-    def __init__(self, name: Backbone, weights: Path | None) -> None:
+    def __init__(self, name: str, weights: Path | None) -> None:
         """`weights`: a file of its state dict, as torchvision saves it; None takes torchvision's own.
 
         Raises VadError for a file that is missing or holds something else, and where nothing can be downloaded.
@@ -68,7 +130,7 @@ class Pretrained(torch.nn.Module):
         return found
 
 
-def _load(network: torch.nn.Module, name: Backbone, path: Path) -> None:
+def _load(network: torch.nn.Module, name: str, path: Path) -> None:
     """Put weights of a .pth file into a network of torchvision, without running code from it.
 
     Raises VadError when the file is missing, damaged or of another network.
@@ -116,7 +178,7 @@ def coreset(candidates: Tensor, count: int, generator: torch.Generator) -> Tenso
 class Memory:
     """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them.
 
-    Frames are (H, W, 3) uint8, or what leads to the next frame for a predictor: `predictor.Leads`.
+    Frames are (H, W, 3) uint8, or what leads to the next frame for a predictor: `predictor.FrameStacks`.
     """
 
     def __init__(self, network: Network, layers: Sequence[str], neighbours: int, device: torch.device) -> None:

@@ -6,17 +6,22 @@ frame has its own scale and its own usual directions.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from vad import VadError
 from vad.components import pooling
+from vad.data import clips
 from vad.data.clips import Clip
-from vad.params import Motion
-from vad.quality import diagnosis
-from vad.storage.progress import parallel
+from vad.params import Params
+from vad.quality import reading, repair
+from vad.quality.diagnosis import backgrounds
+from vad.storage import tables
+from vad.storage.progress import parallel, progress
 
 CELL = 8
 """Pixels along the side of a cell; a block of three is about as wide as a person is in Ped2 and Avenue."""
@@ -73,7 +78,7 @@ def background_residual(image: np.ndarray, background: np.ndarray) -> np.ndarray
     return np.abs(difference - np.median(difference[::_STEP, ::_STEP]))
 
 
-def frame_difference(pair: Pair) -> np.ndarray:
+def frame_change(pair: Pair) -> np.ndarray:
     """Change from the frame before, grey levels a frame: (H, W) float32."""
     return cv2.absdiff(pair.image, pair.before).astype(np.float32) / pair.gap
 
@@ -122,21 +127,40 @@ class Directions:
         return size * -self.log_probability[bins, rows, columns]
 
 
+def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -> pd.DataFrame:
+    """The keys and MAP_POOL for every map of `motion.components` and every one of pooling.POOLS, of each scored frame.
+
+    `frames` holds zipped clips, a folder a split, `validation` those of validation. Raises VadError where no training
+    clip has two frames.
+    """
+    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    normality = Normality(clips.open_zips(frames / "train"), settings.motion.components)
+    parts = []
+    for split in tables.SCORED:
+        folder = validation / "clips" if split == "validation" else frames / split
+        found = reading.at_full_size(folder, split, diagnosed, settings.repair)
+        for clip in progress(found, f"motion of {split}"):
+            parts.append(pd.concat([clips.keys(split, [clip]), pd.DataFrame(normality.score(clip))], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
 class Normality:
     """What is usual in a data set: size of its frames, background, and per component the scale of each place."""
 
-    def __init__(self, clips: Sequence[Clip], components: Sequence[Motion]) -> None:
+    def __init__(self, training: Sequence[Clip], components: Sequence[str]) -> None:
         """Learn from training clips, from at most SAMPLED of their pairs of neighbours, spread over them all."""
         self.components = tuple(components)
-        known = diagnosis.backgrounds(clips)
+        known = backgrounds(training)
         # Frames of any other size are brought to that of the background that the most training frames gave.
         self.size, chosen = max(known.items(), key=lambda item: item[1].count)
         self.background = chosen.luma
         self.directions: Directions | None = None
-        sampled = list(self._sampled_cells(clips))
+        sampled = list(self._sampled_cells(training))
         if "direction" in components:
             self.directions = Directions((cells["flow"], cells["bins"]) for cells in sampled)
-        self.places = {name: pooling.Places([self._map(name, cells) for cells in sampled]) for name in self.components}
+        self.places = {
+            name: pooling.PlaceScales([self._map(name, cells) for cells in sampled]) for name in self.components
+        }
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
         """The components of each frame of a clip, in order: `COMPONENT_POOL`."""
@@ -147,7 +171,7 @@ class Normality:
                 for pool, value in self.places[name].pool(self._map(name, cells)).items()
             }
 
-    def maps(self, pair: Pair) -> dict[Motion, np.ndarray]:
+    def maps(self, pair: Pair) -> dict[str, np.ndarray]:
         """The map (h, w) of every component of one frame, for looking at."""
         cells = self._cells(pair)
         return {name: self._map(name, cells) for name in self.components}
@@ -156,8 +180,8 @@ class Normality:
         found = {}
         if "background" in self.components:
             found["background"] = pooling.to_cells(background_residual(pair.image, self.background), CELL)
-        if "difference" in self.components:
-            found["difference"] = pooling.to_cells(frame_difference(pair), CELL)
+        if "change" in self.components:
+            found["change"] = pooling.to_cells(frame_change(pair), CELL)
         if {"flow", "direction"} & set(self.components):
             found["flow"], found["bins"] = flow_cells(optical_flow(pair))
         return found
@@ -168,8 +192,8 @@ class Normality:
             return self.directions.rarity(cells["flow"], cells["bins"])
         return cells[name]
 
-    def _sampled_cells(self, clips: Sequence[Clip]) -> Iterator[dict[str, np.ndarray]]:
-        places = [(clip, place) for clip in clips for place in range(1, len(clip))]
+    def _sampled_cells(self, training: Sequence[Clip]) -> Iterator[dict[str, np.ndarray]]:
+        places = [(clip, place) for clip in training for place in range(1, len(clip))]
         if not places:
             raise VadError("data/frames/train: no clip has two frames; motion takes longer training clips")
         chosen = np.unique(np.linspace(0, len(places) - 1, SAMPLED).round().astype(int))

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import pandas as pd
+
+from vad.data import clips
 
 BLOCK = 3
 """Cells along the side of a block."""
@@ -18,7 +21,6 @@ TOP = 0.01
 QUANTILE = 0.99
 LEAST = 0.01
 """Deviation of a frequency's logarithm at least: frames that are all alike know none."""
-POOLS = ("mean", "max", "top", "local", "scales", "spectrum")
 
 
 def to_cells(error: np.ndarray, side: int) -> np.ndarray:
@@ -51,7 +53,7 @@ class Spectrum:
         return float(np.maximum((strength - self.mean) / self.deviation, 0).mean())
 
 
-class Places:
+class PlaceScales:
     """How large a map is at each place of normal training frames: for each of SIDES a scale (h, w), above 0."""
 
     def __init__(self, training: Sequence[np.ndarray]) -> None:
@@ -63,7 +65,7 @@ class Places:
         self.scales = {side: _scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
         self.spectrum = Spectrum(training)
 
-    def strangeness(self, cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
+    def relative_to_place(self, cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
         """Blocks of cells (h, w) in units of what is usual at their place: (h, w)."""
         return blocks(cells, side) / self.scales[side]
 
@@ -74,24 +76,38 @@ class Places:
         of all SIDES; the excess of spatial frequencies.
         """
         ranked = np.sort(blocks(cells), axis=None)
-        strangest = {side: float(self.strangeness(cells, side).max()) for side in SIDES}
+        largest = {side: float(self.relative_to_place(cells, side).max()) for side in SIDES}
         return {
             "mean": float(cells.mean()),
             "max": float(ranked[-1]),
             "top": float(ranked[-max(1, round(TOP * ranked.size)) :].mean()),
-            "local": strangest[BLOCK],
-            "scales": max(strangest.values()),
+            "local": largest[BLOCK],
+            "scales": max(largest.values()),
             "spectrum": self.spectrum.excess(cells),
         }
 
 
-def pool_by_others(clips: Sequence[Sequence[np.ndarray]]) -> list[dict[str, float]]:
+def table(cells: dict[str, list[list[np.ndarray]]], seen: dict[str, list[clips.Clip]], name: str) -> pd.DataFrame:
+    """The keys and NAME_POOL for every one of POOLS, from the cells (h, w) of each frame of each clip, by split.
+
+    What is usual comes from held-out frames, not from those of training: a network has made its errors on these
+    small, and their patches are in a memory, so on that scale any other frame would look anomalous.
+    """
+    scales = PlaceScales([frame for clip in cells["holdout"] for frame in clip])
+    pooled = pool_by_others(cells["holdout"])
+    others = [split for split in cells if split != "holdout"]
+    pooled += [scales.pool(frame) for split in others for clip in cells[split] for frame in clip]
+    keys = pd.concat([clips.keys(split, seen[split]) for split in ("holdout", *others)], ignore_index=True)
+    return pd.concat([keys, pd.DataFrame(pooled).add_prefix(f"{name}_")], axis=1)
+
+
+def pool_by_others(found: Sequence[Sequence[np.ndarray]]) -> list[dict[str, float]]:
     """POOLS of every frame's cells (h, w), clip after clip, by what is usual in the other clips.
 
-    By what is usual in its own, no frame is strange: scores that are calibrated on such figures make too much of any
-    other. Of a single clip each half is pooled by the other.
+    Statistics from a frame's own clip hide its anomalies, and scores that are calibrated on them are too high for
+    any other clip. Of a single clip each half is pooled by the other.
     """
-    parts = [list(clip) for clip in clips]
+    parts = [list(clip) for clip in found]
     if len(parts) == 1:
         (whole,) = parts
         parts = [whole[: len(whole) // 2], whole[len(whole) // 2 :]]
@@ -99,7 +115,7 @@ def pool_by_others(clips: Sequence[Sequence[np.ndarray]]) -> list[dict[str, floa
     for number, part in enumerate(parts):
         others = [cells for other, rest in enumerate(parts) for cells in rest if other != number]
         if part:
-            places = Places(others or part)
+            places = PlaceScales(others or part)
             pooled += [places.pool(cells) for cells in part]
     return pooled
 

@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vad.params import Reconstruction
-
 BLOCK = 16
 """Pixels along the side of a block of `block_max`."""
 TOP = 0.01
@@ -28,7 +26,7 @@ def top_mean(error: Tensor, share: float = TOP) -> Tensor:
 
 def components(
     images: Tensor, reconstructions: Tensor, seen: dict[str, Tensor], rebuilt: dict[str, Tensor]
-) -> dict[Reconstruction, Tensor]:
+) -> dict[str, Tensor]:
     """Every error of a batch of images (N, 3, H, W) and its reconstructions, each (N,) float64.
 
     pixel_l1 and pixel_l2 are mean absolute and mean squared error, `_max` their largest block and `_top` their
@@ -46,4 +44,4 @@ def components(
         }
     for layer in seen:
         result[layer] = (seen[layer] - rebuilt[layer]).square().mean((1, 2, 3))
-    return {name: values.to(torch.float64) for name, values in result.items()}  # type: ignore[misc]
+    return {name: values.to(torch.float64) for name, values in result.items()}

@@ -4,12 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from vad.params import View
-
-_AXES: dict[View, tuple[int, ...]] = {"identity": (), "hflip": (3,), "vflip": (2,), "rot180": (2, 3)}
+_AXES: dict[str, tuple[int, ...]] = {"identity": (), "hflip": (3,), "vflip": (2,), "rot180": (2, 3)}
 
 
-def view(name: View) -> Callable[[Tensor], Tensor]:
+def view(name: str) -> Callable[[Tensor], Tensor]:
     """The function that turns images (N, C, H, W) into one of their views.
 
     Together the four views are a group: flipping the input permutes them, so their mean does not change.

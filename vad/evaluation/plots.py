@@ -50,26 +50,26 @@ def _save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def diagnosis(path: Path, table: pd.DataFrame, static: float) -> None:
+def diagnosis(path: Path, table: pd.DataFrame, threshold: float) -> None:
     """Draw every frame by how much more it is like the flipped background, and by its noise, as a PNG.
 
-    `table` has the columns split, corr_upright, corr_flipped, noise, flipped, static; `static` is the noise above
-    which a frame counts as covered with static.
+    `table` has the columns split, corr_upright, corr_flipped, noise, flipped, noisy; `threshold` is the noise above
+    which a frame counts as noisy.
     """
     splits = table["split"].unique()
     figure, axes = plt.subplots(
         1, len(splits), figsize=(3.2 * len(splits), 3.4), squeeze=False, sharex=True, sharey=True
     )
-    looks = {(0, 0): (NORMAL, "o", "clean"), (1, 0): (FLIPPED, "v", "flipped"), (0, 1): (ANOMALOUS, "s", "static"),
-             (1, 1): (BOTH, "x", "flipped, static")}  # fmt: skip
+    looks = {(0, 0): (NORMAL, "o", "clean"), (1, 0): (FLIPPED, "v", "flipped"), (0, 1): (ANOMALOUS, "s", "noisy"),
+             (1, 1): (BOTH, "x", "flipped, noisy")}  # fmt: skip
     for axis, split in zip(axes.flat, splits, strict=True):
         rows = table[table["split"] == split]
         for (flipped, noisy), (colour, marker, name) in looks.items():
-            chosen = rows[(rows["flipped"] == flipped) & (rows["static"] == noisy)]
+            chosen = rows[(rows["flipped"] == flipped) & (rows["noisy"] == noisy)]
             margin = chosen["corr_flipped"] - chosen["corr_upright"]
             axis.scatter(margin, chosen["noise"], s=14, color=colour, marker=marker, alpha=0.6, label=name)
         axis.axvline(0, color="grey", linewidth=0.8, linestyle="--")
-        axis.axhline(static, color="grey", linewidth=0.8, linestyle="--")
+        axis.axhline(threshold, color="grey", linewidth=0.8, linestyle="--")
         axis.set_title(f"{split}: {len(rows)} frames", fontsize=9, loc="left")
         axis.set_ylim(bottom=0)
     axes.flat[0].set_ylabel("noise, grey levels")

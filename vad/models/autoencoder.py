@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from vad import VadError
+from vad import VadError, registry
 from vad.models import encoders
-from vad.params import ENCODERS, Encoder
+from vad.params import Encoder
 from vad.storage import files
 
 
@@ -93,19 +93,12 @@ def load(path: Path, encoder: Encoder | None = None) -> Autoencoder:
 
 def _encoder_of(weights: dict[str, Tensor]) -> Encoder | None:
     """The encoder whose autoencoder has weights of just these names; None where there is none."""
-    for encoder in ENCODERS:
+    for encoder in registry.ENCODERS:
         with torch.device("meta"):  # names without numbers
             names = Autoencoder(encoder).state_dict().keys()
         if names == weights.keys():
             return encoder
     return None
-
-
-def export_pth(weights: Path, path: Path) -> None:
-    """Write weights as the .pth state dict that the reference's notebooks read."""
-    state = load(weights).state_dict()
-    with files.replacing(path) as temporary:
-        torch.save(state, temporary)
 
 
 def read_origin(path: Path) -> dict[str, Any]:

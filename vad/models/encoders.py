@@ -18,7 +18,7 @@ import vad.models.torchvision_compat  # noqa: F401  must come before torchvision
 
 from torchvision.models import get_model, get_model_weights  # isort: skip
 
-from vad import VadError
+from vad import VadError, registry
 from vad.params import Encoder
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
@@ -113,8 +113,20 @@ def make(name: Encoder, pretrained: bool = False) -> Stages | TokenMaps:
             f"train.pretrained: ImageNet weights can't be downloaded ({error}); put "
             f"{weights.url.rsplit('/', 1)[1]} into {torch.hub.get_dir()}/checkpoints"
         ) from None
-    if name == "resnet18":
-        return Stages(list(network.children())[:-2], range(4, 8), 512)
-    if name == "convnext_tiny":
-        return Stages(network.features, range(1, 8, 2), 768)
+    made: Stages | TokenMaps = registry.load(registry.ENCODERS[name])(network)
+    return made
+
+
+def resnet(network: Any) -> Stages:
+    """torchvision's ResNet-18 without the average pool and the classifier."""
+    return Stages(list(network.children())[:-2], range(4, 8), 512)
+
+
+def convnext(network: Any) -> Stages:
+    """torchvision's ConvNeXt-tiny without its head."""
+    return Stages(network.features, range(1, 8, 2), 768)
+
+
+def vision_transformer(network: Any) -> TokenMaps:
+    """torchvision's ViT-B/16 without its head."""
     return TokenMaps(network)

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vad import VadError
+from vad import VadError, registry
 from vad.data.clips import Clip
-from vad.params import Network, Predict
+from vad.params import Predict
 from vad.storage import files
 from vad.storage.progress import progress
 
@@ -144,7 +144,9 @@ class ConvLSTM(Predictor):
         return F.pixel_shuffle(self.head(self.features(past)["layer3"]), 4)
 
 
-NETWORKS: dict[Network, type[Predictor]] = {"unet": UNet, "convlstm": ConvLSTM}
+def make(name: str, history: int) -> Predictor:
+    """An untrained network of registry.PREDICTORS that looks at `history` frames."""
+    return registry.load(registry.PREDICTORS[name])(history)
 
 
 def _silent(layer: nn.Conv2d) -> nn.Conv2d:
@@ -258,7 +260,7 @@ def sources(position: int, length: int, history: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Leads(Clip):
+class FrameStacks(Clip):
     """A clip whose frames are what leads to the next: each with the history - 1 before it, (H, W, 3 * history) uint8.
 
     Side by side as channels, the frame itself last. At the start of a clip those after it stand in, as in `sources`.
@@ -344,7 +346,7 @@ def load(path: Path) -> Predictor:
     try:
         with safetensors.safe_open(path, "pt") as opened:
             settings = json.loads(opened.metadata()["origin"])["predict"]
-        model = NETWORKS[settings["network"]](settings["history"])
+        model = make(settings["network"], settings["history"])
         model.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, SafetensorError, TypeError, LookupError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:150]

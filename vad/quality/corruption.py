@@ -1,23 +1,23 @@
 """What the competition did to its test frames, each frame on its own and whatever its label.
 
-About 10 % are flipped top to bottom, a minority covered with coloured static, a few are missing; the heads and
+About 10 % are flipped top to bottom, a minority covered with coloured noise, a few are missing; the heads and
 tails of some clips are cut. Nuisance, not anomaly: of the flipped frames as many are anomalous as of the others.
 """
 
 import numpy as np
 import pandas as pd
 
-STATIC_AMPLITUDE = 38.0
-"""Half width of the uniform static, in grey levels of 255."""
+NOISE_AMPLITUDE = 38.0
+"""Half width of the uniform noise, in grey levels of 255."""
 
 
-def plan(count: int, rng: np.random.Generator, flip: float, static: float, drop: float) -> pd.DataFrame:
-    """Which of `count` frames are flipped, covered with static, dropped: three boolean columns, one row a frame.
+def plan(count: int, rng: np.random.Generator, flip: float, noise: float, drop: float) -> pd.DataFrame:
+    """Which of `count` frames are flipped, covered with noise, dropped: three boolean columns, one row a frame.
 
-    `flip`, `static` and `drop` are probabilities in [0, 1], drawn independently for each frame.
+    `flip`, `noise` and `drop` are probabilities in [0, 1], drawn independently for each frame.
     """
-    draws = rng.random((count, 3)) < (flip, static, drop)
-    return pd.DataFrame(draws, columns=["flipped", "static", "dropped"])
+    draws = rng.random((count, 3)) < (flip, noise, drop)
+    return pd.DataFrame(draws, columns=["flipped", "noisy", "dropped"])
 
 
 def cut_ends(count: int, rng: np.random.Generator, share: float = 0.3, longest: float = 0.125) -> slice:
@@ -29,11 +29,11 @@ def cut_ends(count: int, rng: np.random.Generator, share: float = 0.3, longest: 
     return slice(head, count - tail)
 
 
-def apply(image: np.ndarray, flipped: bool, static: bool, rng: np.random.Generator) -> np.ndarray:
-    """A corrupted copy of an image (H, W, 3) uint8: flipped top to bottom, coloured static added, clipped to 0..255."""
+def apply(image: np.ndarray, flipped: bool, noisy: bool, rng: np.random.Generator) -> np.ndarray:
+    """A corrupted copy of an image (H, W, 3) uint8: flipped top to bottom, coloured noise added, clipped to 0..255."""
     if flipped:
         image = image[::-1]
-    if static:
-        noise = rng.uniform(-STATIC_AMPLITUDE, STATIC_AMPLITUDE, image.shape)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if noisy:
+        added = rng.uniform(-NOISE_AMPLITUDE, NOISE_AMPLITUDE, image.shape)
+        image = np.clip(image + added, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(image)

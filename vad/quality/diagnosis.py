@@ -1,4 +1,4 @@
-"""What was done to a frame, found from its pixels at full size: flipped? static? frozen? frames missing before it?
+"""What was done to a frame, found from its pixels at full size: flipped? noisy? frozen? frames missing before it?
 
 Found, not repaired: repairing is a choice. The clips of a data set share one fixed camera, so the median training
 frame is what an upright frame looks like, and the training frames' own noise is what a clean frame has.
@@ -18,7 +18,7 @@ from vad.storage.progress import parallel
 SAMPLED = 64
 """Training frames that the background is the median of."""
 STATIC_FACTOR = 1.5
-"""Static: noisier than this times the 99 % quantile of the training frames. Other light alone gives up to 1.25."""
+"""Noisy: noisier than this times the 99 % quantile of the training frames. Other light alone gives up to 1.25."""
 FROZEN_FACTOR = 0.1
 """Frozen: changed from the frame before by less than this times the training frames' median change."""
 DECIMALS = 4
@@ -129,7 +129,7 @@ def measure_clip(split: str, clip: Clip, known: dict[tuple[int, ...], Background
 
 
 class Thresholds(NamedTuple):
-    """Above this noise a frame is covered with static, below this change it is frozen; grey levels."""
+    """Above this noise a frame is covered with noise, below this change it is frozen; grey levels."""
 
     noise: float
     change: float
@@ -144,27 +144,27 @@ def thresholds(training: pd.DataFrame) -> Thresholds:
 
 
 def decide(measured: pd.DataFrame, lines: Thresholds) -> pd.DataFrame:
-    """Measurements with the columns flipped, static and frozen beside them, each 0 or 1.
+    """Measurements with the columns flipped, noisy and frozen beside them, each 0 or 1.
 
     Flipped: more like the background top to bottom than like the background. A scene that looks the same top to
     bottom can't tell. Frozen: practically the frame before, once more.
     """
     return measured.assign(
         flipped=(measured["corr_flipped"] > measured["corr_upright"]).astype(int),
-        static=(measured["noise"] > lines.noise).astype(int),
+        noisy=(measured["noise"] > lines.noise).astype(int),
         frozen=(measured["change"] < lines.change).astype(int),
     )
 
 
 def against_truth(found: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
-    """Precision and recall of what was found, over the frames that both tables (video, frame, flipped, static) hold.
+    """Precision and recall of what was found, over the frames that both tables (video, frame, flipped, noisy) hold.
 
     Frames are matched by clip and frame number, clips with or without zero padding. None where nothing was found,
     or nothing is there to be found.
     """
     both = _by_id(found).add_suffix("_found").join(_by_id(truth).add_suffix("_true"), how="inner")
     result: dict[str, Any] = {"frames": len(both)}
-    for name in ("flipped", "static"):
+    for name in ("flipped", "noisy"):
         said, true = both[f"{name}_found"] == 1, both[f"{name}_true"] == 1
         right = int((said & true).sum())
         result[name] = {
@@ -178,15 +178,15 @@ def against_truth(found: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
 
 def _by_id(table: pd.DataFrame) -> pd.DataFrame:
     pairs: Iterable[tuple[str, int]] = zip(table["video"].astype(str), table["frame"], strict=True)
-    return table[["flipped", "static"]].set_axis([tables.frame_id(video, int(frame)) for video, frame in pairs])
+    return table[["flipped", "noisy"]].set_axis([tables.frame_id(video, int(frame)) for video, frame in pairs])
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """By split, how many frames there are, how many were found flipped, static, frozen, and how many are missing."""
+    """By split, how many frames there are, how many were found flipped, noisy, frozen, and how many are missing."""
     return {
         str(split): {
             "frames": len(rows),
-            **{name: int(rows[name].sum()) for name in ("flipped", "static", "frozen")},
+            **{name: int(rows[name].sum()) for name in ("flipped", "noisy", "frozen")},
             "missing": int((rows["gap"] - 1).clip(lower=0).sum()),
         }
         for split, rows in table.groupby("split", sort=False)

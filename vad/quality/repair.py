@@ -15,10 +15,10 @@ from vad.storage.tables import KEYS
 
 
 class Found(NamedTuple):
-    """The frame numbers of a clip that were found flipped and those found covered with static."""
+    """The frame numbers of a clip that were found flipped and those found covered with noise."""
 
     flipped: frozenset[int] = frozenset()
-    static: frozenset[int] = frozenset()
+    noisy: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class RepairedClip(Clip):
     denoise: bool
 
     def frame(self, number: int) -> np.ndarray:
-        image = self._denoised(number) if self.denoise and number in self.found.static else self.source.frame(number)
+        image = self._denoised(number) if self.denoise and number in self.found.noisy else self.source.frame(number)
         return image[::-1] if self.unflip and number in self.found.flipped else image
 
     def _denoised(self, number: int) -> np.ndarray:
         """The pixelwise median of a frame and the nearest clean ones before and after it, turned as it is.
 
-        What the two agree on wins over the static; where only one of them moved, the frame itself decides. At an end
+        What the two agree on wins over the noise; where only one of them moved, the frame itself decides. At an end
         of a clip the two nearest of one side serve; the frame stays as it is where there are no two of its size.
         """
         image = self.source.frame(number)
-        clean = self.numbers[~np.isin(self.numbers, list(self.found.static))]
+        clean = self.numbers[~np.isin(self.numbers, list(self.found.noisy))]
         place = int(np.searchsorted(clean, number))
         first = min(max(place - 1, 0), max(len(clean) - 2, 0))
         others = [self._turned_as(number, int(other)) for other in clean[first : first + 2]]
@@ -56,14 +56,14 @@ class RepairedClip(Clip):
 
 
 def repaired(clip: Clip, found: Found, *, unflip: bool = False, denoise: bool = False) -> Clip:
-    """The clip with its frames turned upright and cleaned of static, or itself where nothing is to be done."""
-    if not ((unflip and found.flipped) or (denoise and found.static)):
+    """The clip with its frames turned upright and cleaned of noise, or itself where nothing is to be done."""
+    if not ((unflip and found.flipped) or (denoise and found.noisy)):
         return clip
     return RepairedClip(clip.video, clip.numbers, clip.path, clip, found, unflip, denoise)
 
 
 def found_in(diagnosed: pd.DataFrame, split: str, clip: Clip) -> Found:
-    """What a diagnosis (split, video, frame, flipped, static) says of a clip.
+    """What a diagnosis (split, video, frame, flipped, noisy) says of a clip.
 
     Raises VadError when it lacks one of the clip's frames.
     """

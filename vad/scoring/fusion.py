@@ -4,20 +4,20 @@ Average Precision looks at the order of the scores alone, so what matters here i
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from vad import VadError
-from vad.params import MEASURED, Component, Params, View
+from vad import VadError, registry
+from vad.params import Params
 from vad.scoring import calibration, smoothing
+from vad.storage import tables
 from vad.storage.tables import KEYS
 
-UPRIGHT: dict[View, View] = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
+UPRIGHT: dict[str, str] = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
 """Of a frame that is flipped top to bottom, the view that shows what a view of the upright frame would."""
-STATIC = "static"
-OF_TWO_FRAMES = ("change", "difference", "flow", "direction", "prediction")
-"""Families of components of a frame and the one before it: static on that one is in them as well."""
+NOISY = "noisy"
 OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
@@ -25,7 +25,7 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Components of frames (columns split, video, frame, components) -> (split, video, frame, score), float64.
 
     A component `c` is the columns `c/view` of the views in `tta`, or a column `c` that has no views. In order:
-    interpolate components at static frames, normalise components, gamma on components, weighted sum, gamma on views,
+    interpolate components at noisy frames, normalise components, gamma on components, weighted sum, gamma on views,
     mean, min or max over views, normalise the score, gamma on the score, smooth. Raises VadError for an absent
     component.
     """
@@ -36,7 +36,7 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
         for name, weight in aggregate.weights.items():
             values = component(table, name, view, params.repair.unflip)
             if params.repair.interpolate:
-                values = interpolate(values, table, of_two_frames=of_two_frames(name, params))
+                values = interpolate(values, table, registry.frames_back(name, params))
             if aggregate.normalise_on == "component":
                 values = calibration.normalise(values, table, aggregate.normalise)
             if params.gamma_on == "component":
@@ -51,23 +51,28 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     return table[KEYS].assign(score=smoothing.smooth(score, table, aggregate.smooth))
 
 
-def with_diagnosis(components: pd.DataFrame, diagnosed: pd.DataFrame) -> pd.DataFrame:
-    """Components of frames with the columns flipped, static, noise and change of their diagnosis (T,) beside them.
+def read(components: Path, diagnosis: Path) -> pd.DataFrame:
+    """Every scored frame with all that is known of it: the keys, noisy, and the components of all families.
 
-    A clip's first frame has the change of the second. Raises VadError for a frame that was not diagnosed.
+    `components` holds a table a family, `diagnosis` is the CSV of `diagnose`. Raises VadError when a table is missing
+    or of other frames.
     """
-    table = components.merge(diagnosed[[*KEYS, STATIC, *MEASURED]], on=KEYS, how="left", validate="one_to_one")
-    unknown = table[table["flipped"].isna()]
-    if len(unknown):
-        row = unknown.iloc[0]
-        raise VadError(
-            f"diagnosis: no row for {row['split']} clip {row['video']} frame {row['frame']}; run `dvc repro diagnose`"
-        )
+    families = [tables.read_components(components / f"{row.name}.npz") for row in registry.FAMILIES if row.code]
+    columns = [*KEYS, NOISY, *registry.maps("diagnosis")]
+    return tables.join(scored_frames(tables.read_csv(diagnosis, columns)[columns]), families)
+
+
+def scored_frames(diagnosed: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a diagnosis whose frames get a score, split after split.
+
+    A clip's first frame has the change of the second.
+    """
+    table = pd.concat([diagnosed[diagnosed["split"] == split] for split in tables.SCORED], ignore_index=True)
     table["change"] = table.groupby(["split", "video"], sort=False)["change"].bfill().fillna(0.0)
     return table
 
 
-def component(table: pd.DataFrame, name: str, view: View, unflip: bool = False) -> np.ndarray:
+def component(table: pd.DataFrame, name: str, view: str, unflip: bool = False) -> np.ndarray:
     """The values (T,) of a component in a view. Raises VadError when the table lacks it.
 
     With `unflip`, frames found flipped give what they would if turned upright: the views are a group, so that is
@@ -80,28 +85,22 @@ def component(table: pd.DataFrame, name: str, view: View, unflip: bool = False) 
                 upright = table[f"{name}/{UPRIGHT[view]}"].to_numpy(np.float64)
                 return np.where(table["flipped"].to_numpy() == 1, upright, values)
             return values
-    raise VadError(f"aggregate.weights.{name}: no such component in view {view}; run `dvc repro -f infer`")
+    raise VadError(f"aggregate.weights.{name}: no such component in view {view}; run `dvc repro`")
 
 
-def of_two_frames(name: Component, params: Params) -> bool:
-    """Whether a component looks at the frame before as well: a memory does if its network does."""
-    family = name.split("_")[0]
-    return family in OF_TWO_FRAMES or (family == "memory" and params.memory.features == "predictor")
+def interpolate(values: np.ndarray, table: pd.DataFrame, frames_back: int) -> np.ndarray:
+    """Values (T,) with those of noisy frames taken from the frames around them, linear in the frame number.
 
-
-def interpolate(values: np.ndarray, table: pd.DataFrame, of_two_frames: bool) -> np.ndarray:
-    """Values (T,) with those of static frames taken from the frames around them, linear in the frame number.
-
-    With `of_two_frames`, so are those of the frame after a static one. At the ends of a clip the nearest stands in;
-    a clip that is static throughout stays as it is.
+    So are those of the `frames_back` frames after a noisy one, whose component looks at it as well. At the ends of a
+    clip the nearest stands in; where a clip has no other frames, it stays as it is.
     """
-    frames, static = table["frame"].to_numpy(), table[STATIC].to_numpy() == 1
+    frames, noisy = table["frame"].to_numpy(), table[NOISY].to_numpy() == 1
     result = values.copy()
     for rows in table.groupby(["split", "video"], sort=False).indices.values():
         ordered = np.asarray(rows)[np.argsort(frames[rows])]
-        bad: np.ndarray = static[ordered]
-        if of_two_frames:
-            bad = bad | np.concatenate([[False], bad[:-1]])
+        bad: np.ndarray = noisy[ordered]
+        for step in range(1, min(frames_back, len(bad) - 1) + 1):
+            bad[step:] |= noisy[ordered][:-step]
         if bad.any() and not bad.all():
             good = ordered[~bad]
             result[ordered[bad]] = np.interp(frames[ordered[bad]], frames[good], values[good])

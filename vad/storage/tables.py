@@ -12,8 +12,8 @@ from vad.storage import files
 KEYS = ["split", "video", "frame"]
 """split: train, holdout, validation or test. video: the clip's name. frame: its number, not its position."""
 
-FAMILIES = ("reconstruction", "motion", "prediction", "memory")
-"""The stages' tables of score components, one a family: data/components/NAME.npz."""
+SCORED = ("holdout", "validation", "test")
+"""The splits whose frames get a score, in this order."""
 
 
 def frame_id(video: str, frame: int) -> str:
@@ -34,6 +34,11 @@ def write_components(path: Path, table: pd.DataFrame) -> None:
         )
 
 
+def empty() -> pd.DataFrame:
+    """The table of components that were not measured: no frame, no component."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in zip(KEYS, (str, str, np.int64), strict=True)})
+
+
 def read_components(path: Path) -> pd.DataFrame:
     """The keys and component columns that `write_components` wrote."""
     with np.load(path) as stored:
@@ -42,13 +47,12 @@ def read_components(path: Path) -> pd.DataFrame:
     return pd.concat([keys, values], axis=1)
 
 
-def join(families: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Component tables of the same frames -> one, in the order of the first.
+def join(table: pd.DataFrame, families: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """A table of frames with the components of each family beside it; empty families have none.
 
     Raises VadError when they are not of the same frames.
     """
-    table = families[0]
-    for other in families[1:]:
+    for other in filter(len, families):
         joined = table.merge(other, on=KEYS, how="outer", validate="one_to_one", indicator="_of")
         odd = joined[joined["_of"] != "both"]
         if len(odd):

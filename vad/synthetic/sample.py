@@ -24,7 +24,7 @@ TRAINING, TESTING = 8, 10
 FRAME_RATE = 10.0
 JPEG_QUALITY = 95
 SENSOR_NOISE = 2.5
-FLIP, STATIC, DROP = 0.10, 0.20, 0.017
+FLIP, NOISE, DROP = 0.10, 0.20, 0.017
 EVENT_SHARE = 0.245, 0.255
 """Between these lies the share of anomalous frames among the test frames that are written."""
 AWAY = 1e3
@@ -56,7 +56,7 @@ class Plan:
     seed: tuple[int, int]
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """Chance of the clip's own, for any order of making: 1 the normal, 2 its events, 3 noise, 4 static."""
+        """Chance of the clip's own, for any order of making: 1 normal, 2 events, 3 camera noise, 4 corruption."""
         return np.random.default_rng([*self.seed, purpose])
 
     def kinds(self) -> list[str]:
@@ -93,7 +93,7 @@ def plan_clips(seed: int) -> list[Plan]:
     for k in range(1, TRAINING + 1):
         # The last two are long: held out by default, they are what validation clips are made of.
         count = int(rng.integers(150, 161) if k > TRAINING - 2 else rng.integers(42, 49))
-        whole = corruption.plan(count, rng, flip=0, static=0, drop=0)
+        whole = corruption.plan(count, rng, flip=0, noise=0, drop=0)
         training.append(Plan("training", f"{k:02d}", len(whole), k % 2 == 0, [], whole, (seed, k)))
     while True:
         cast = [(kind, variant) for kind in EVENTS for variant in (0, 1)]
@@ -132,8 +132,8 @@ def _corruption(rng: np.random.Generator, count: int, is_video: bool) -> pd.Data
     A video keeps all its frames: their numbers are positions, so it can't tell that some are missing.
     """
     if is_video:
-        return corruption.plan(count, rng, FLIP, STATIC, drop=0)
-    fate = corruption.plan(count, rng, FLIP, STATIC, DROP).iloc[corruption.cut_ends(count, rng)]
+        return corruption.plan(count, rng, FLIP, NOISE, drop=0)
+    fate = corruption.plan(count, rng, FLIP, NOISE, DROP).iloc[corruption.cut_ends(count, rng)]
     return fate[~fate["dropped"]]
 
 
@@ -310,7 +310,7 @@ def make_sample(root: Path, seed: int, progress: Progress = lambda items, what, 
     """Write the sample into the folder `root`: training/, testing/, labels.csv and, as truth, corruption.csv.
 
     labels.csv has a row (video, frame, label, kind) for every test frame, corruption.csv a row (video, frame,
-    flipped, static). The same seed gives the same bytes. `progress(items, what, total)` may show how far it is.
+    flipped, noisy). The same seed gives the same bytes. `progress(items, what, total)` may show how far it is.
     """
     rows = []
     for clip in progress(render_clips(seed), "making the sample", TRAINING + TESTING):
@@ -318,10 +318,10 @@ def make_sample(root: Path, seed: int, progress: Progress = lambda items, what, 
         _write(clip, root / plan.split / plan.video)
         if plan.split == "testing":
             truth = {"label": clip.labels[numbers], "kind": np.array(clip.kinds)[numbers]}
-            nuisance = {name: plan.kept[name].to_numpy(int) for name in ("flipped", "static")}
+            nuisance = {name: plan.kept[name].to_numpy(int) for name in ("flipped", "noisy")}
             rows.append(pd.DataFrame({"video": plan.video, "frame": numbers} | truth | nuisance))
     table = pd.concat(rows)
-    for name, columns in {"labels": ["label", "kind"], "corruption": ["flipped", "static"]}.items():
+    for name, columns in {"labels": ["label", "kind"], "corruption": ["flipped", "noisy"]}.items():
         text = table[["video", "frame", *columns]].to_csv(index=False, lineterminator="\n")
         files.write_text(root / f"{name}.csv", text)
 
@@ -331,8 +331,8 @@ def _write(clip: Clip, path: Path) -> None:
     rng = clip.plan.rng(4)
     kept = clip.plan.kept
     images = (
-        (number, corruption.apply(clip.frames[number], flipped, static, rng)[..., ::-1])
-        for number, flipped, static in zip(kept.index, kept["flipped"], kept["static"], strict=True)
+        (number, corruption.apply(clip.frames[number], flipped, noisy, rng)[..., ::-1])
+        for number, flipped, noisy in zip(kept.index, kept["flipped"], kept["noisy"], strict=True)
     )
     if clip.plan.is_video:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from vad import params
 from vad.quality import corruption
 from vad.synthetic import events
 
-Kind = Literal["moving", "static", "fast", "wrong_way", "close"]
+Kind = Literal["moving", "standing", "fast", "wrong_way", "close"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _TYPICAL, _LONG, _LONGEST = 8, 30, 40  # frames of an event; where many are wanted, they are long on average
@@ -125,14 +125,14 @@ def make_validation_clip(
 ) -> tuple[list[np.ndarray], pd.DataFrame]:
     """A labelled clip made of a normal one: frames (H, W, 3) uint8 and their table, dropped frames absent from both.
 
-    The table has the columns frame (number), label (0 or 1), kind ("" where normal), flipped and static (bool).
+    The table has the columns frame (number), label (0 or 1), kind ("" where normal), flipped and noisy (bool).
     The corruption has its own random stream: it depends on the seed, never on the events.
     """
     numbers = np.asarray(numbers)
     planning, rendering, corrupting = rng.spawn(3)
     planned = plan_events(numbers, settings.event_share, planning, deck)
     rendered = render_events(frames, numbers, planned, rendering, settings.visibility)
-    table = corruption.plan(len(frames), corrupting, settings.flip, settings.static, settings.drop)
+    table = corruption.plan(len(frames), corrupting, settings.flip, settings.noise, settings.drop)
     table.insert(0, "frame", numbers)
     table.insert(1, "label", [int(a is not b) for a, b in zip(frames, rendered, strict=True)])
     table.insert(2, "kind", "")
@@ -140,8 +140,8 @@ def make_validation_clip(
         table.loc[table["frame"].between(event.first, event.last) & (table["label"] == 1), "kind"] = event.kind
     kept = table[~table["dropped"]].drop(columns="dropped")
     images = [
-        corruption.apply(rendered[position], flipped, static, corrupting)
-        for position, flipped, static in zip(kept.index, kept["flipped"], kept["static"], strict=True)
+        corruption.apply(rendered[position], flipped, noisy, corrupting)
+        for position, flipped, noisy in zip(kept.index, kept["flipped"], kept["noisy"], strict=True)
     ]
     return images, kept.reset_index(drop=True)
 
@@ -174,7 +174,7 @@ def _perform(act: Act, frames: Sequence[np.ndarray], positions: np.ndarray, visi
 def _work_out(kind: Kind, stage: Stage) -> Act:
     """Who or what appears in an event, and where, drawn anew on each call."""
     scene, steps, rng = stage.scene, stage.steps, stage.rng
-    if kind == "static":
+    if kind == "standing":
         return _stand(stage)
     if kind == "close":
         return _pass_close(stage)

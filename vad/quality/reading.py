@@ -1,0 +1,33 @@
+"""Clips as components see them: at full size or resized, repaired as `repair` in params.yaml says."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from vad.data import clips
+from vad.params import Repair
+from vad.quality import repair
+
+
+def at_full_size(folder: Path, split: str, diagnosed: pd.DataFrame, undo: Repair) -> list[clips.Clip]:
+    """The zipped clips in `folder`, of a split, turned upright and cleaned of noise where `undo` says so.
+
+    Raises VadError for a frame that was not diagnosed.
+    """
+    return [
+        repair.repaired(
+            clip, repair.found_in(diagnosed, split, clip), unflip=undo.unflip, denoise=undo.denoise != "none"
+        )
+        for clip in clips.open_zips(folder)
+    ]
+
+
+def resized(folder: Path, split: str, diagnosed: pd.DataFrame, undo: Repair) -> list[clips.Clip]:
+    """The resized clips of a split in `folder`, turned upright where `undo` says so: they are cleaned already.
+
+    Raises VadError for a frame that was not diagnosed.
+    """
+    return [
+        repair.repaired(clip, repair.found_in(diagnosed, split, clip), unflip=undo.unflip)
+        for clip in clips.open_resized(folder, split)
+    ]

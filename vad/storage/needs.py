@@ -1,0 +1,31 @@
+"""What a run needs: a small file for every network and component family, on which the stage that makes it depends.
+
+A stage whose parameters are the weights of all components would run again whenever one of them changes; one that
+depends on such a file does so only when it becomes needed, or is no longer.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.numpy
+
+from vad.storage import files
+
+TEXT = {True: "needed\n", False: "not needed\n"}
+
+
+def write(folder: Path, needed: Mapping[str, bool]) -> None:
+    """Write a file NAME into `folder` for everything that may be needed."""
+    for name, value in needed.items():
+        files.write_text(folder / name, TEXT[value])
+
+
+def write_no_weights(path: Path) -> None:
+    """Write the weights of a network that is not needed: none."""
+    with files.replacing(path) as temporary:
+        safetensors.numpy.save_file({}, temporary)
+
+
+def read(path: Path) -> bool:
+    """Whether what the file is named after is needed."""
+    return path.read_text(encoding="utf-8") == TEXT[True]
