@@ -10,40 +10,39 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 DATA ?= sample
 
-.PHONY: help env repro test check report ablations ablation recipe \
+.PHONY: help env repro report film demo recipe ablation ablations test check \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again only when that changed
-
-repro: $(STAMP)  ## run the whole pipeline of dvc.yaml, as far as it is not up to date
+## Run
+repro: $(STAMP)  ## the whole pipeline, as far as it is not up to date, and the page that shows it
 	@$(IN_VENV) python -m dvc repro
+	@$(IN_VENV) python -m reports.report
+	@$(IN_VENV) python -m reports.outcome
 
-report: $(STAMP)  ## write metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
+demo: $(STAMP)  ## a recipe beside the run that is here, on a page: NAME=best
+	@$(IN_VENV) python -m reports.demo $(or $(NAME),best)
+
+recipe: $(STAMP)  ## a complete setting of experiments/recipes.yaml on your data, as an experiment: NAME=best
+	@$(IN_VENV) python -m experiments.recipe $(or $(NAME),$(error name one: make recipe NAME=best))
+
+## Look
+report: $(STAMP)  ## metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
 	@$(IN_VENV) python -m reports.report $(if $(AGAINST),--against $(AGAINST))
 
-test: $(STAMP)  ## run every fast test, style and types included, and print the coverage of vad/
-	@$(IN_VENV) python -m pytest --cov
+## Find out what matters
+ablation: $(STAMP)  ## one experiment of experiments/ablations.yaml: NAME=per_video DATA=sample
+	@$(IN_VENV) python -m experiments.ablations $(DATA) --only $(or $(NAME),$(error name one: make ablation NAME=per_video))
 
 ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample ped2", see experiments/datasets.yaml
 	@# What did run is evaluated even where an experiment failed.
 	@failed=0; for module in "ablations $(DATA)" "oracle $(DATA)" failure_analysis past_the_ceiling; do \
 	    $(IN_VENV) python -m experiments.$$module || failed=1; done; exit $$failed
 
-ablation: $(STAMP)  ## one experiment of experiments/ablations.yaml: NAME=per_video DATA=sample
-	@$(IN_VENV) python -m experiments.ablations $(DATA) --only $(or $(NAME),$(error name one: make ablation NAME=per_video))
-
-recipe: $(STAMP)  ## run a complete setting of experiments/recipes.yaml on your data: NAME=best
-	@$(IN_VENV) python -m experiments.recipe $(or $(NAME),$(error name one: make recipe NAME=best))
-
-check: $(STAMP)  ## formatting, lint and types alone
-	@$(IN_VENV) python -m ruff format --check
-	@$(IN_VENV) python -m ruff check
-	@$(IN_VENV) python -m mypy
-
-submit: $(STAMP)  ## check submission.csv, hand it in to Kaggle and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
+## Kaggle
+submit: $(STAMP)  ## check submission.csv, hand it in and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
 	@$(IN_VENV) python -m competition.submit $(if $(FORCE),--force) $(if $(KAGGLE),--kaggle) $(if $(MESSAGE),--message "$(MESSAGE)")
 
 leaderboard: $(STAMP)  ## bring metrics/leaderboard.csv and its plot up to date with Kaggle's list of submissions
@@ -52,8 +51,19 @@ leaderboard: $(STAMP)  ## bring metrics/leaderboard.csv and its plot up to date 
 kaggle-push: $(STAMP)  ## run the pipeline, as committed, on Kaggle's own GPUs
 	@$(IN_VENV) python -m competition.push
 
-kaggle-pull: $(STAMP)  ## bring that run back, as a DVC experiment
+kaggle-pull: $(STAMP)  ## bring that run back, as an experiment
 	@$(IN_VENV) python -m competition.pull
+
+## Change the code
+env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again only when that changed
+
+test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
+	@$(IN_VENV) python -m pytest --cov
+
+check: $(STAMP)  ## formatting, lint and types alone
+	@$(IN_VENV) python -m ruff format --check
+	@$(IN_VENV) python -m ruff check
+	@$(IN_VENV) python -m mypy
 
 # An interrupted run leaves no stamp: the next one keeps a sound .venv and starts a broken one afresh.
 $(STAMP): requirements.txt requirements-dev.txt

@@ -54,10 +54,9 @@ def collect(working: Path) -> None:
         (ref,) = workspaces.git(top, "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()
         workspaces.git(top, "bundle", "create", "--quiet", str(folder / BUNDLE), ref, "^HEAD")
         for hash_ in _hashes(top / "dvc.lock"):
-            source = top / ".dvc" / "cache" / "files" / "md5" / hash_[:2] / hash_[2:]
             target = folder / CACHE / hash_[:2] / hash_[2:]
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            shutil.copyfile(_cached(hash_), target)
         shutil.make_archive(str(working / Path(ARCHIVE).stem), "zip", folder)
 
 
@@ -65,4 +64,13 @@ def _hashes(lock: Path) -> list[str]:
     """The MD5s of the cached outputs of KEPT, all of which are files."""
     stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
     outs = [out for stage in KEPT for out in stages[stage]["outs"]]
-    return [out["md5"] for out in outs if not out["path"].startswith("metrics/")]
+    return [out["md5"] for out in outs if _in_cache(out["md5"])]
+
+
+def _in_cache(hash_: str) -> bool:
+    """Whether DVC's cache has a file: what an output of Git's is made of, it has not."""
+    return not hash_.endswith(".dir") and _cached(hash_).is_file()
+
+
+def _cached(hash_: str) -> Path:
+    return workspaces.TOP / ".dvc" / "cache" / "files" / "md5" / hash_[:2] / hash_[2:]

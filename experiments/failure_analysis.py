@@ -19,6 +19,7 @@ from experiments.markdown import between, p_value, table
 from experiments.markdown import effect as effect_text
 from experiments.results import CURVE
 from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
+from project import workspaces
 from vad.evaluation import plots
 from vad.storage import files
 
@@ -27,11 +28,7 @@ from matplotlib import pyplot as plt
 
 PAGE = Path(__file__).with_name("failure_analysis.md")
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "ablations.png"
-DATA = {
-    "sample": "the built-in sample",
-    "ped2": "UCSD Ped2 as it is, test clips 01 to 06",
-    "ped2-replica": "UCSD Ped2 with the competition's corruption and six normal clips in the test split",
-}
+DATA = workspaces.of_page("failure_analysis")
 ORACLE = "oracle"
 README = Path(__file__).parents[1] / "README.md"
 MARK = "<!-- made by experiments/failure_analysis.py -->"

@@ -19,13 +19,14 @@ from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
 from experiments.markdown import between, effect, p_value, table
 from experiments.verdicts import FIGURE, Results
+from project import workspaces
 from vad.storage import files
 
 README = Path(__file__).parents[1] / "README.md"
 MARK = "<!-- made by experiments/past_the_ceiling.py -->"
 PAGE = Path(__file__).with_name("past_the_ceiling.md")
-DATA = ("sample", "ped2-replica", "avenue-replica", "ped2", "avenue")
-DRAWS = ("ped2-replica-2", "ped2-replica-3", "avenue-replica-2", "avenue-replica-3")
+DATA = workspaces.of_page("past_the_ceiling")
+DRAWS = workspaces.draws()
 """The replicas again, corrupted by other draws."""
 PARTS = ("validation", "benchmark")
 HEAD = """\

@@ -23,12 +23,27 @@ WORKSPACES = TOP / ".dvc" / "tmp" / "workspaces"
 AUTHOR = {f"GIT_{who}_{what}": "experiments" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
+def datasets() -> dict[str, dict[str, Any]]:
+    """The rows of experiments/datasets.yaml by name."""
+    return yaml.safe_load(DATASETS.read_text(encoding="utf-8"))
+
+
+def of_page(page: str) -> dict[str, str]:
+    """The data sets that a generated page has columns for, in order, and what each is."""
+    return {name: row["says"] for name, row in datasets().items() if page in row.get("pages", ())}
+
+
+def draws() -> list[str]:
+    """The data sets whose clips are another's, corrupted by another seed."""
+    return [name for name, row in datasets().items() if "draw_of" in row]
+
+
 def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> dict[str, Any]:
     """What a data set changes in params.yaml, by dotted key, with the environment's variables put in.
 
     Raises VadError for a data set that experiments/datasets.yaml lacks, and for a variable that is not set.
     """
-    known = yaml.safe_load(DATASETS.read_text(encoding="utf-8"))
+    known = datasets()
     if dataset not in known:
         raise VadError(f"{dataset}: no such data set; experiments/datasets.yaml has {', '.join(known)}")
 
@@ -37,7 +52,7 @@ def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str
             raise VadError(f"{dataset}: {match[1]} is not set; experiments/datasets.yaml says what it holds")
         return environment[match[1]]
 
-    return {key: re.sub(r"\$\{(\w+)\}", put_in, value) for key, value in known[dataset].items()}
+    return {key: re.sub(r"\$\{(\w+)\}", put_in, value) for key, value in known[dataset]["set"].items()}
 
 
 def prepare(dataset: str) -> Path:

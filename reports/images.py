@@ -39,8 +39,13 @@ def jpeg(image: np.ndarray, side: int, quality: int) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def explain(model: Autoencoder, frame: np.ndarray) -> dict[str, Any]:
-    """A frame (H, W, 3) uint8 -> its input, reconstruction and error map as JPEGs in base64, and the mean error."""
+def explain(model: Autoencoder | None, frame: np.ndarray) -> dict[str, Any]:
+    """A frame (H, W, 3) uint8 -> its input, reconstruction and error map as JPEGs in base64, and the mean error.
+
+    Without a model the input alone.
+    """
+    if model is None:
+        return {"input": jpeg(frame, LARGE, FINE)}
     image, rebuilt, error = reconstructions.rebuild(model, frame)
     pictures = {"input": image, "reconstruction": rebuilt, "error": coloured(error / reconstructions.BRIGHTEST)}
     return {

@@ -120,7 +120,7 @@ def add_pictures(
 
     Those are reconstructions, and the heat maps of the weighted components that have some.
     """
-    model = autoencoder.load(WEIGHTS)
+    model = autoencoder.load(WEIGHTS) if provenance.read_metrics("train")["needed"] else None
     described = [(clip, stored[part][clip["video"]]) for part in parts for clip in parts[part]["clips"]]
     thumbnails = images.thumbnails([found for _, found in described])
     for (clip, _), pictures in zip(described, thumbnails, strict=True):

@@ -9,7 +9,7 @@ from vad.data import clips
 from vad.evaluation import plots
 from vad.quality import diagnosis
 from vad.storage import files, tables
-from vad.storage.progress import progress
+from vad.storage.progress import over_clips
 
 
 def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: Path, picture: Path) -> None:
@@ -20,7 +20,7 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
         [
             diagnosis.measure_clip(split, clip, known)
             for split, found in splits.items()
-            for clip in progress(found, f"diagnosing {split}")
+            for clip in over_clips(found, f"diagnosing {split}")
         ]
     )
     lines = diagnosis.thresholds(measured[measured["split"] == "train"])

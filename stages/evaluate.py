@@ -1,5 +1,6 @@
 """Evaluate: scores against labels. The one stage that opens the labels of the test frames."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,15 @@ PARTS = {
 
 
 def main(
-    scores: Path, validation: Path, truth: Path, labelled: Path, metrics_file: Path, shares: Path, pictures: Path
+    scores: Path,
+    validation: Path,
+    truth: Path,
+    trained: Path,
+    labelled: Path,
+    summary: Path,
+    evaluation: Path,
+    shares: Path,
+    pictures: Path,
 ) -> None:
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])
@@ -47,7 +56,9 @@ def main(
         tables.write_csv(pictures / f"{part}_distribution.csv", plots.score_distribution(frames))
         plots.timeline(pictures / f"{part}_timeline.png", frames, PARTS[part])
     tables.write_csv(labelled, pd.concat(labelled_by_part)[[*tables.KEYS, "score", "label", "kind"]])
-    files.write_json(metrics_file, figures_by_part)
+    files.write_json(evaluation, figures_by_part)
+    loss = json.loads(trained.read_text(encoding="utf-8")).get("train")
+    files.write_json(summary, metrics.summary(figures_by_part, loss))
     tables.write_csv(shares, pd.concat(shares_by_part)[["part", "scope", "name", "frames", "positives", "ap_share"]])
 
 

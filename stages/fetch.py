@@ -14,14 +14,14 @@ from vad.storage.progress import parallel, progress
 
 KAGGLE_INPUT = Path(os.environ.get("VAD_KAGGLE_INPUT", "/kaggle/input/pixel-play-26"))
 """Where the competition's files lie on Kaggle's own machines."""
-SAMPLE_SUBMISSION = "sample_submission.csv"
+MANIFEST, SAMPLE_SUBMISSION = "manifest.json", "sample_submission.csv"
+MADE, UNPACKED = "sample", "unpacked"
+LABELS, MASKS = ("labels.csv", "corruption.csv"), "masks"
 
 
 def main(raw: Path, labels: Path) -> None:
     data = params.load(PARAMS).data
-    for output in (raw, labels):
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
+    clear(raw, labels)
     source = registry.SOURCES[data.source]
     root = registry.load(source.locate)(data, raw)
     dataset = sources.find_dataset(root) or root
@@ -32,19 +32,37 @@ def main(raw: Path, labels: Path) -> None:
         splits[split] = [replace(clip, digest=digest.clip) for clip, digest in zip(clips, digests, strict=True)]
         hashes[split] = [(clip, digest.files) for clip, digest in zip(clips, digests, strict=True)]
     sources.refuse_shared(hashes["training"], hashes["testing"])
-    sources.write_manifest(raw / "manifest.json", splits)
+    sources.write_manifest(raw / MANIFEST, splits)
     if folder := sources.shallowest(root, lambda folder: (folder / SAMPLE_SUBMISSION).is_file()):
         files.copy(folder / SAMPLE_SUBMISSION, raw / SAMPLE_SUBMISSION)
     if source.labels:
         keep_labels(root, dataset, labels, made=not source.reads)
 
 
+def clear(raw: Path, labels: Path) -> None:
+    """Empty the two folders, which DVC leaves alone: here is known what this stage has made.
+
+    Raises VadError, before anything is removed, for a file of somebody else's.
+    """
+    for folder, own, home in (
+        (raw, {MANIFEST, SAMPLE_SUBMISSION, MADE, UNPACKED}, "data/external"),
+        # Without a manifest this stage has not run: the labels are the user's.
+        (labels, {*LABELS, MASKS} if (raw / MANIFEST).exists() else set(), "data/truth"),
+    ):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if path.name not in own:
+                raise VadError(f"{path}: not made by the pipeline, which empties {folder}; move it to {home}")
+    for folder in (labels, raw):  # in this order: labels never lie there without a manifest
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+
 def make_sample(data: params.Data, raw: Path) -> Path:
     """The built-in sample, made here."""
     from vad.synthetic import sample
 
-    sample.make_sample(raw / "sample", data.sample_seed, progress)
-    return raw / "sample"
+    sample.make_sample(raw / MADE, data.sample_seed, progress)
+    return raw / MADE
 
 
 def competition(data: params.Data, raw: Path) -> Path:
@@ -70,8 +88,8 @@ def given(data: params.Data, raw: Path) -> Path:
     if not zips:
         return root
     for path in zips:
-        archives.unpack(path, raw / "unpacked" / path.stem)
-    return raw / "unpacked"
+        archives.unpack(path, raw / UNPACKED / path.stem)
+    return raw / UNPACKED
 
 
 def _contents(root: Path) -> list[Path]:
@@ -84,12 +102,12 @@ def _contents(root: Path) -> list[Path]:
 def keep_labels(root: Path, dataset: Path, labels: Path, made: bool) -> None:
     """Copy the labels that come with the clips, or move those that were made with them; unread: see `evaluate`."""
     keep = shutil.move if made else files.copy
-    for name in ("labels.csv", "corruption.csv"):
+    for name in LABELS:
         if (dataset / name).is_file():
             keep(dataset / name, labels / name)
     if masks := sources.shallowest(root, lambda folder: folder.name == sources.MASKS):
         for mask in sorted(masks.glob("*.mat")):
-            files.copy(mask, labels / "masks" / mask.name)
+            files.copy(mask, labels / MASKS / mask.name)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from vad.components import reconstruction, views
 from vad.data import clips
 from vad.models import autoencoder, runtime
 from vad.storage import needs, tables
-from vad.storage.progress import progress
+from vad.storage.progress import over_clips
 
 BATCH = 32
 
@@ -28,7 +28,7 @@ def main(needed: Path, weights: Path, resized: Path, components: Path) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tables_by_clip = []
     for split in tables.SCORED:
-        for clip in progress(clips.open_resized(resized, split), f"scoring {split}"):
+        for clip in over_clips(clips.open_resized(resized, split), f"scoring {split}"):
             columns = score(fabric, model, clip)
             tables_by_clip.append(pd.concat([clips.keys(split, [clip]), columns], axis=1))
     tables.write_components(components, pd.concat(tables_by_clip))

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,9 @@ STAGES = list(yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["st
 
 class Clone:
     """A clone of the project, as committed or not, with clips of its own."""
+
+    printed = ""
+    """What the first run of the pipeline printed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,14 +48,19 @@ class Clone:
             target[last] = value
         path.write_text(yaml.safe_dump(params))
 
-    def run(self, *command: str, fails: bool = False) -> str:
-        """What a command prints; it must succeed, or fail."""
-        environment = os.environ | {
+    def run(self, *command: str, fails: bool = False, environment: Mapping[str, str] | None = None) -> str:
+        """What a command prints; it must succeed, or fail. `environment` is added to this process's."""
+        settings = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
         } | {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=settings | dict(environment or {}),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
@@ -79,7 +87,8 @@ def ran(printed: str) -> list[str]:
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     project = Clone(tmp_path_factory.mktemp("clone"))
-    assert ran(project.run("dvc", "repro")) == STAGES
+    project.printed = project.run("dvc", "repro")
+    assert ran(project.printed) == STAGES
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "first run")
     return project

@@ -60,8 +60,8 @@ def test_the_model_that_scored_is_the_one_that_was_trained(clone: Clone) -> None
 
 def test_plots_and_metrics_are_shown_by_dvc(clone: Clone) -> None:
     shown = json.loads(clone.run("dvc", "metrics", "show", "--json"))
-    data = shown[""]["data"]["metrics/evaluation.json"]["data"]
-    assert data["benchmark"]["ap"] == clone.metrics()["benchmark"]["ap"]
+    data = shown[""]["data"]["metrics/summary.json"]["data"]
+    assert data["ap"] == round(clone.metrics()["benchmark"]["ap"], 4)
     clone.run("dvc", "plots", "show")
     page = (clone.folder / "dvc_plots" / "index.html").read_text()
     assert "Precision and recall" in page and "Loss per epoch" in page
@@ -77,7 +77,7 @@ def test_gamma_reruns_scoring_alone_and_cannot_change_the_ranking(restored: Clon
     for part in ("validation", "benchmark"):
         assert after[part]["ranking"] == before[part]["ranking"]
         assert after[part]["ap"] - before[part]["ap"] == 0
-    assert "benchmark.ap " in restored.run("dvc", "metrics", "diff", "--all")
+    assert " ap " not in restored.run("dvc", "metrics", "diff")  # nothing of it changed
     assert "softer" in restored.run("dvc", "exp", "show", "--no-pager", "--csv")
 
 
@@ -86,6 +86,30 @@ def test_gamma_on_views_changes_the_ranking(restored: Clone) -> None:
     printed = restored.run("dvc", "exp", "run", "-S", "gamma_on=view", "-S", "gamma=3")
     assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
     assert restored.metrics()["benchmark"]["ranking"] != before
+    changed = restored.run("dvc", "metrics", "diff").splitlines()
+    assert 3 <= len(changed) <= 11 and {"ap", "rank"} <= {line.split()[1] for line in changed[1:]}
+    narrow = {"COLUMNS": "120"}
+    for command in (("metrics", "diff"), ("metrics", "show"), ("exp", "show", "--only-changed", "--no-pager")):
+        printed = restored.run("dvc", *command, environment=narrow)
+        assert max(map(len, printed.splitlines())) <= 120, printed
+
+
+def test_what_is_not_weighed_is_not_computed_and_the_way_back_computes_nothing(restored: Clone) -> None:
+    printed = restored.run("dvc", "exp", "run", "-S", "aggregate.weights.layer3=0.5")
+    assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
+    restored.set(**{"aggregate.weights": {"flow_local": 1.0}, "aggregate.normalise": "calibrated"})
+    assert {"train", "infer"} <= set(ran(restored.run("dvc", "repro")))
+    assert json.loads((restored.folder / "metrics/train.json").read_text()) == {"needed": False}
+    assert "loss" not in json.loads((restored.folder / "metrics/summary.json").read_text())
+    restored.set(**{"aggregate.weights": {"flow_local": 1.0, "change_local": 1.0}})
+    assert ran(restored.run("dvc", "repro")) == ["check", "aggregate", "evaluate", "submission"]
+    restored.run("git", "checkout", "params.yaml")
+    printed = restored.run("dvc", "repro")
+    assert not {"train", "infer", "motion", "train_predictor"} & set(ran(printed)), printed
+
+
+def test_nothing_that_a_newcomer_sees_is_a_warning(clone: Clone) -> None:
+    assert "WARNING" not in clone.printed
 
 
 @pytest.mark.parametrize(
@@ -128,8 +152,8 @@ def test_other_test_clips_train_nothing_anew(restored: Clone) -> None:
     frame = restored.root / "testing" / "03" / "frame_00020.jpg"
     data = frame.read_bytes()
     frame.unlink()
-    printed = restored.run("dvc", "repro", "infer", "predictor")
-    assert "infer" in ran(printed) and not {"train", "predictor"} & set(ran(printed))
+    printed = restored.run("dvc", "repro", "infer", "train_predictor")
+    assert "infer" in ran(printed) and not {"train", "train_predictor"} & set(ran(printed))
     frame.write_bytes(data)
 
 
@@ -150,3 +174,21 @@ def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clon
 def test_stages_say_how_they_are_called(clone: Clone) -> None:
     printed = clone.run("python", "-m", "stages.resize", fails=True)
     assert printed.strip() == "usage: python -m stages.resize FRAMES VALIDATION DIAGNOSIS RESIZED"
+
+
+def test_a_submission_edited_in_place_changes_nothing_in_the_cache(restored: Clone) -> None:
+    path = restored.folder / "submission.csv"
+    whole = path.read_bytes()
+    with open(path, "r+b") as handle:
+        handle.write(b"Id,Edited!")
+    assert "submission.csv" in restored.run("dvc", "status")
+    restored.run("dvc", "checkout", "--force", "submission.csv")
+    assert path.read_bytes() == whole
+
+
+def test_a_user_s_clips_in_the_place_of_an_output_survive_a_first_run(restored: Clone) -> None:
+    own = restored.folder / "data" / "raw" / "holiday.avi"
+    own.write_text("mine")
+    printed = restored.run("dvc", "repro", "--force", "--single-item", "fetch", fails=True)
+    assert "data/raw/holiday.avi: not made by the pipeline" in printed and own.read_text() == "mine"
+    own.unlink()

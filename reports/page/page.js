@@ -148,7 +148,7 @@ function worstFrame(row) {
   const kind = one.kind?.[position], found = marks(one, position);
   const picture = (name) => element("img", { src: jpeg(row[name]), alt: `${name} of frame ${row.frame}` });
   return element("figure", { class: "case" },
-    element("div", { class: "triple" }, ...["input", "reconstruction", "error"].map((name) =>
+    element("div", { class: "triple" }, ...["input", "reconstruction", "error"].filter((name) => row[name]).map((name) =>
       element("div", {}, picture(name), name))),
     element("div", { class: "maps" }, ...row.maps.map(({ name, highest, picture }) => element("div", {},
       element("img", { src: jpeg(picture), alt: `${name} of frame ${row.frame}` }), `${name} ${highest.toFixed(1)}`))),
@@ -206,8 +206,9 @@ function showProvenance() {
     Object.entries(splits).map(([split, { clips, frames, imputed }]) =>
       [split, clips, frames, imputed, ...MARKS.map((mark) => found[split]?.[mark] ?? "-")].map(String)),
     [1, 2, 3, 4, 5, 6, 7]));
-  const trained = Object.entries(training).map(([key, any]) => `${key} ${Number(Number(any).toPrecision(4))}`);
-  byId("model").replaceChildren(table(["made of", ""], pairs(model)), soft(`Trained: ${trained.join(", ")}`));
+  const figures = Object.entries(training).filter(([, any]) => typeof any === "number");
+  const trained = figures.map(([key, any]) => `${key} ${Number(Number(any).toPrecision(4))}`);
+  byId("model").replaceChildren(table(["made of", ""], pairs(model)), soft(trained.length ? `Trained: ${trained.join(", ")}` : "No network was needed."));
   byId("parameters").replaceChildren(...pairs(parameters).map(([key, text]) =>
     element("div", {}, element("span", { class: "soft" }, key), element("span", {}, text))));
 }

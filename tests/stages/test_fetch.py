@@ -128,3 +128,20 @@ def test_imputed_frames_are_counted_where_everybody_looks(folder: Path) -> None:
     assert json.loads(Path("metrics/data.json").read_text()) == counts
     with pytest.raises(VadError, match="frame 3 is empty"):
         extracted("fail")
+
+
+@pytest.mark.parametrize("path", ["data/raw/01.avi", "data/raw/training/01.avi", "data/labels/labels.csv"])
+def test_a_file_of_the_user_s_is_refused_and_still_there(folder: Path, path: str) -> None:
+    Path(path).parent.mkdir(parents=True)
+    Path(path).write_text("mine")
+    with pytest.raises(VadError, match=r"not made by the pipeline, which empties data/.*; move it to data/"):
+        fetched("folder")
+    assert Path(path).read_text() == "mine"
+
+
+def test_labels_put_beside_those_of_a_run_are_refused(folder: Path) -> None:
+    fetched("folder")
+    Path("data/labels/mine.csv").write_text("mine")
+    with pytest.raises(VadError, match=r"data/labels/mine.csv: not made by the pipeline"):
+        fetched("folder")
+    assert Path("data/labels/labels.csv").exists() and Path("data/raw/manifest.json").exists()

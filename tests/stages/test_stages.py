@@ -87,8 +87,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     networks(NEEDS, Path("data/resized"), PREDICTOR, COMPONENTS)
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
-        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), Path("data/labelled.csv"),
-        Path("metrics/evaluation.json"), Path("metrics/shares.csv"), Path("metrics/plots"),
+        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), TRAIN[3], Path("data/labelled.csv"),
+        Path("metrics/summary.json"), Path("metrics/evaluation.json"), Path("metrics/shares.csv"),
+        Path("metrics/plots"),
     )  # fmt: skip
     submission.main(Path("data/scores.csv"), Path("data/raw"), Path("submission.csv"))
     yield folder
@@ -351,11 +352,23 @@ def test_what_diagnose_measured_can_be_the_score(project: Path, tmp_path: Path) 
     settings(**TINY)
 
 
+def test_the_summary_holds_a_dozen_figures_at_most_and_they_are_those_of_the_evaluation(project: Path) -> None:
+    summary = json.loads(Path("metrics/summary.json").read_text())
+    evaluation = json.loads(Path("metrics/evaluation.json").read_text())
+    assert sum(len(part) if isinstance(part, dict) else 1 for part in summary.values()) <= 12
+    assert list(summary) == ["ap", "ap_eq", "ci", "auc", "rank", "val", "loss"]
+    for short, part in ((summary, "benchmark"), (summary["val"], "validation")):
+        assert short["ap_eq"] == pytest.approx(evaluation[part]["ap_at_prevalence"], abs=5e-5)
+        assert short["auc"] == pytest.approx(evaluation[part]["auroc"], abs=5e-5)
+        assert evaluation[part]["ranking"].startswith(short["rank"])
+    assert summary["loss"] == pytest.approx(json.loads(TRAIN[3].read_text())["train"], abs=5e-7)
+
+
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     evaluate.main(
-        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", tmp_path / "labelled.csv",
-        tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
+        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", TRAIN[3], tmp_path / "labelled.csv",
+        tmp_path / "summary.json", tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
     )  # fmt: skip
     assert list(json.loads((tmp_path / "evaluation.json").read_text())) == ["validation"]
     assert (tmp_path / "plots" / "benchmark_timeline.png").exists()

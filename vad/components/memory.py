@@ -27,7 +27,7 @@ from vad.models.autoencoder import to_images
 from vad.params import Params
 from vad.quality import reading, repair
 from vad.storage import tables
-from vad.storage.progress import progress
+from vad.storage.progress import over_clips
 
 SAMPLED = 400
 """Training frames, at most, whose patches may be remembered."""
@@ -53,7 +53,7 @@ def measure(settings: Params, encoder: Path, forecaster: Path, resized: Path, di
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
     cells = {
-        split: [cells_of(remembered, clip) for clip in progress(found, f"remembering {split}")]
+        split: [cells_of(remembered, clip) for clip in over_clips(found, f"remembering {split}")]
         for split, found in seen.items()
     }
     return pooling.table(cells, seen, "memory")

@@ -21,7 +21,7 @@ from vad.params import Params
 from vad.quality import reading, repair
 from vad.quality.diagnosis import backgrounds
 from vad.storage import tables
-from vad.storage.progress import parallel, progress
+from vad.storage.progress import over_clips, parallel
 
 CELL = 8
 """Pixels along the side of a cell; a block of three is about as wide as a person is in Ped2 and Avenue."""
@@ -137,9 +137,8 @@ def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -
     normality = Normality(clips.open_zips(frames / "train"), settings.motion.components)
     parts = []
     for split in tables.SCORED:
-        folder = validation / "clips" if split == "validation" else frames / split
-        found = reading.at_full_size(folder, split, diagnosed, settings.repair)
-        for clip in progress(found, f"motion of {split}"):
+        found = reading.at_full_size(frames, validation, split, diagnosed, settings.repair)
+        for clip in over_clips(found, f"motion of {split}"):
             parts.append(pd.concat([clips.keys(split, [clip]), pd.DataFrame(normality.score(clip))], axis=1))
     return pd.concat(parts, ignore_index=True)
 

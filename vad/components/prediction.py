@@ -11,7 +11,7 @@ from vad.models import predictor, runtime
 from vad.params import Params
 from vad.quality import reading, repair
 from vad.storage import tables
-from vad.storage.progress import progress
+from vad.storage.progress import over_clips
 
 CELL = 4
 """Pixels along the side of a cell in frames of SIDE pixels; in proportion at other sizes."""
@@ -26,14 +26,12 @@ def measure(settings: Params, weights: Path, resized: Path, diagnosis: Path) -> 
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     model = predictor.load(weights)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
-    return pooling.table(
-        {
-            split: [cells_of(model, clip, settings.predict.batch_size) for clip in progress(found, f"scoring {split}")]
-            for split, found in seen.items()
-        },
-        seen,
-        "prediction",
-    )
+    size = settings.predict.batch_size
+    cells = {
+        split: [cells_of(model, clip, size) for clip in over_clips(found, f"predicting {split}")]
+        for split, found in seen.items()
+    }
+    return pooling.table(cells, seen, "prediction")
 
 
 def cells_of(model: predictor.Predictor, clip: Clip, batch_size: int) -> list[np.ndarray]:

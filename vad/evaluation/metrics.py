@@ -42,9 +42,12 @@ __all__ = [
     "ranking_digest",
     "shares",
     "summarise",
+    "summary",
     "without_nan",
 ]
 
+SUMMARY = {"ap": "ap", "ap_eq": "ap_at_prevalence", "auc": "auroc"}
+"""Short names of figures -> those of `summarise`."""
 UNNAMED = "unnamed"
 """The kind of anomalous frames whose labels name none."""
 
@@ -83,6 +86,30 @@ def summarise(
     result["onset"] = {"precision": onset_precision, **onset._asdict()}
     result["ranking"] = ranking_digest(table, scores)
     return {name: without_nan(value) for name, value in result.items()}
+
+
+def summary(evaluation: Mapping[str, Any], loss: float | None) -> dict[str, Any]:
+    """The few figures that decide, of what `summarise` gave for each part, by names that a terminal has room for.
+
+    Of the benchmark `ap`; `ap_eq`, AP at the prevalence, and `ci`, its 95 % interval; `auc`, AUROC; `rank`, a digest of
+    the order of the frames. Under `val` the same of validation, without an interval. `loss`: the final one of training.
+    Four decimals. A part without labels is left out.
+    """
+    result = {**_short(evaluation.get("benchmark")), "val": _short(evaluation.get("validation"))}
+    result["val"].pop("ci", None)
+    return {
+        **{name: value for name, value in result.items() if value},
+        **({} if loss is None else {"loss": round(loss, 6)}),
+    }
+
+
+def _short(figures: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not figures:
+        return {}
+    row = {name: None if figures[full] is None else round(figures[full], 4) for name, full in SUMMARY.items()}
+    low, high = (figures[f"ap_at_prevalence_{end}"] for end in ("low", "high"))
+    interval = {} if low is None else {"ci": f"{low:.3f}-{high:.3f}".replace("0.", ".")}
+    return {"ap": row["ap"], "ap_eq": row["ap_eq"], **interval, "auc": row["auc"], "rank": figures["ranking"][:6]}
 
 
 def headline(ranked: Ranked, weights: np.ndarray | None, prevalence: float) -> dict[str, float]:

@@ -102,7 +102,7 @@ def _encoder_of(weights: dict[str, Tensor]) -> Encoder | None:
 
 
 def read_origin(path: Path) -> dict[str, Any]:
-    """What `save` was told the weights were made of."""
+    """What `save` was told the weights were made of; nothing where the network was not needed."""
     with safetensors.safe_open(path, "pt") as stored:
-        origin: dict[str, Any] = json.loads(stored.metadata()["origin"])
+        origin: dict[str, Any] = json.loads((stored.metadata() or {"origin": "{}"})["origin"])
     return origin

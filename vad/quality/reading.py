@@ -9,15 +9,16 @@ from vad.params import Repair
 from vad.quality import repair
 
 
-def at_full_size(folder: Path, split: str, diagnosed: pd.DataFrame, undo: Repair) -> list[clips.Clip]:
-    """The zipped clips in `folder`, of a split, turned upright and cleaned of noise where `undo` says so.
+def at_full_size(frames: Path, validation: Path, split: str, diagnosed: pd.DataFrame, undo: Repair) -> list[clips.Clip]:
+    """The zipped clips of a split, turned upright and cleaned of noise where `undo` says so.
 
-    Raises VadError for a frame that was not diagnosed.
+    `frames` holds a folder a split, `validation` the clips of validation in its folder `clips`. Raises VadError for a
+    frame that was not diagnosed.
     """
+    folder = validation / "clips" if split == "validation" else frames / split
+    denoise = undo.denoise != "none"
     return [
-        repair.repaired(
-            clip, repair.found_in(diagnosed, split, clip), unflip=undo.unflip, denoise=undo.denoise != "none"
-        )
+        repair.repaired(clip, repair.found_in(diagnosed, split, clip), unflip=undo.unflip, denoise=denoise)
         for clip in clips.open_zips(folder)
     ]
 
