@@ -52,12 +52,12 @@ class Resize(Section):
 
 
 class Stress(Section):
-    """What is done to scored frames on purpose, to see whether it looks anomalous."""
+    """What is done to validation and test frames on purpose, to see whether it looks anomalous."""
 
     jpeg_quality: Annotated[Integer, Field(ge=1, le=100)] | None = Field(
         description="a JPEG quality at which frames are saved again"
     )
-    share: Rate = Field(description="of the scored frames")
+    share: Rate = Field(description="of the validation and test frames")
 
 
 class Repair(Section):

@@ -1,4 +1,4 @@
-"""What is done to scored frames on purpose, to see whether it looks anomalous: JPEG compression."""
+"""What is done to validation and test frames on purpose, to see whether it looks anomalous: JPEG compression."""
 
 import io
 import zlib
