@@ -22,7 +22,8 @@ RULE = """\
   experiment and what it is compared with, paired: both are weighed alike in each of 1,000 resamples.
 - Resampled are clips; where those are fewer than ten, blocks of frames as long as the median event, which stand for
   other stretches of the same clips and say nothing about other clips: such verdicts are in brackets.
-- Where the network was trained anew, the variance of the difference between two seeds is added to that of the clips.
+- Where the network was trained anew, the variance of the difference between two seeds, divided by the number of seeds
+  that were run, is added to that of the clips.
 - A claim expects a change of a sign. Changes below {effect:g} AP are of no interest. **holds**: the 95 % interval lies
   wholly beyond {effect:g} on the expected side. **refuted**: it lies wholly below that, so that whatever the change is,
   it is not one of interest in the expected direction. Else **can't tell**.

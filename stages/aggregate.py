@@ -9,6 +9,7 @@ from vad.storage import tables
 
 
 def main(components: Path, diagnosis: Path, scores: Path) -> None:
+    """Write split, video, frame and score, higher for stranger frames, of every scored frame into `scores`."""
     table = fusion.read(components, diagnosis)
     tables.write_csv(scores, fusion.anomaly_scores(table, params.load(PARAMS)))
 

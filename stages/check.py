@@ -8,6 +8,10 @@ from vad.storage import files, needs
 
 
 def main(checked: Path, needed: Path) -> None:
+    """Write a constant into `checked`, and into the folder `needed` a file for each network and component family.
+
+    Raises VadError for a wrong parameter, and for a path among them that is not there.
+    """
     settings = params.load(PARAMS)
     there = {"data.benchmark_labels": settings.data.benchmark_labels}
     if registry.SOURCES[settings.data.source].reads:

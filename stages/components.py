@@ -12,6 +12,7 @@ from vad.storage import needs, tables
 
 
 def main(needed: Path, *inputs_and_table: Path) -> None:
+    """Write the table of the family that `needed` is named after: split, video, frame and its components, float64."""
     *inputs, table = inputs_and_table
     row = next(row for row in registry.FAMILIES if row.name == needed.name)
     made = registry.load(row.code)(params.load(PARAMS), *inputs) if needs.read(needed) else tables.empty()

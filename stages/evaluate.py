@@ -28,6 +28,12 @@ def main(
     shares: Path,
     pictures: Path,
 ) -> None:
+    """Write the figures of every part that has labels, and what plots and pages need of them.
+
+    `labelled`: scores with label and kind. `summary`: the few figures that decide; `evaluation`: by part all that
+    `metrics.summarise` gives. `shares`: what each clip and each kind adds to the AP. `pictures`: curves as CSV, and
+    timelines. Raises VadError for labels that don't fit the frames.
+    """
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])
     pictures.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,11 @@ VERSION = "2"
 
 
 def main(raw: Path, frames: Path, counts: Path) -> None:
+    """Write SPLIT/CLIP.zip and index.csv (split, video, frame, imputed) into `frames`.
+
+    `counts`: by split the number of clips, of frames, and of imputed ones. Raises VadError for a bad frame, unless
+    `data.on_bad_frame` says impute.
+    """
     data = params.load(PARAMS).data
     manifest = sources.read_manifest(raw / "manifest.json")
     training = manifest["training"]

@@ -20,6 +20,11 @@ LABELS, MASKS = ("labels.csv", "corruption.csv"), "masks"
 
 
 def main(raw: Path, labels: Path) -> None:
+    """Write manifest.json into `raw`, with the made or unpacked clips, and into `labels` what comes with them, unread.
+
+    The manifest has, by split, each clip's name, path and digest of its content. Raises VadError for clips that are
+    missing, damaged, or on both sides.
+    """
     data = params.load(PARAMS).data
     clear(raw, labels)
     source = registry.SOURCES[data.source]

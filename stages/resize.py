@@ -17,6 +17,7 @@ STRESSED = ("validation", "test")
 
 
 def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
+    """Write SPLIT/CLIP.npy, (T, size, size, 3) uint8, into `resized`, an index a split, and what was compressed."""
     settings = params.load(PARAMS)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     denoise = settings.repair.denoise != "none"

@@ -10,6 +10,7 @@ from vad.storage import files, needs
 
 
 def main(needed: Path, resized: Path, weights: Path, metrics: Path) -> None:
+    """Write the predictor's weights, and into `metrics` what `trained` returns; neither where it is not needed."""
     if not needs.read(needed):
         needs.write_no_weights(weights)
         files.write_json(metrics, {"needed": False})
@@ -18,7 +19,11 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path) -> None:
 
 
 def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, Any]:
-    """Train the network, write it to `weights`, and return the figures of its training."""
+    """Train the network, write it to `weights`, and return the figures of its training.
+
+    `parameters` and `windows`, counts; `epochs`, `steps` and `best_epoch`; `holdout`, the loss of the best epoch, and
+    `holdout_of_copying`, that of repeating the last frame; `loss`, by part the loss of each epoch.
+    """
     from vad.models import predictor, runtime
 
     train, holdout = clips.open_resized(resized, "train"), clips.open_resized(resized, "holdout")

@@ -15,6 +15,7 @@ from vad.synthetic import validation
 
 
 def main(frames: Path, validated: Path) -> None:
+    """Write clips/CLIP-COPY.zip and labels.csv (video, frame, label, kind, flipped, noisy) into `validated`."""
     settings = params.load(PARAMS).validation
     deck = validation.deal(np.random.default_rng(settings.seed))
     truth = []

@@ -212,7 +212,7 @@ def test_smoothing_follows_frame_numbers_whatever_the_order_of_rows(table: pd.Da
     pd.testing.assert_series_equal(first, second.loc[first.index])
 
 
-def test_scores_at_static_come_from_the_frames_around_it(table: pd.DataFrame) -> None:
+def test_scores_of_noisy_frames_come_from_the_frames_around_it(table: pd.DataFrame) -> None:
     table = table[table["frame"] != 11].reset_index(drop=True)
     values = table["frame"].to_numpy(float) + 100 * (table["video"] == "02").to_numpy()
     noisy = table["frame"].isin([0, 10, 12, 30, 31]).to_numpy()
@@ -224,6 +224,10 @@ def test_scores_at_static_come_from_the_frames_around_it(table: pd.DataFrame) ->
     broken = np.where(after, 999.0, values)
     expected = np.where(table["frame"] == 0, values + 2, np.where(table["frame"] == 1, values + 1, values))
     np.testing.assert_allclose(fusion.interpolate(broken, marked, frames_back=1), expected)
+    second = table.assign(noisy=(table["frame"] == 1).astype(int))  # of a clip: the first frame looks at it instead
+    broken = np.where(table["frame"].isin([0, 1, 2]), 999.0, values)
+    found = fusion.interpolate(broken, second, frames_back=1)
+    assert found.max() < 200 and (found == fusion.interpolate(broken, second, frames_back=4)).sum() < len(table)
     silent = table.assign(noisy=1)
     assert (fusion.interpolate(values, silent, frames_back=0) == values).all()
 

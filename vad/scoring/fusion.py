@@ -91,8 +91,9 @@ def component(table: pd.DataFrame, name: str, view: str, unflip: bool = False) -
 def interpolate(values: np.ndarray, table: pd.DataFrame, frames_back: int) -> np.ndarray:
     """Values (T,) with those of noisy frames taken from the frames around them, linear in the frame number.
 
-    So are those of the `frames_back` frames after a noisy one, whose component looks at it as well. At the ends of a
-    clip the nearest stands in; where a clip has no other frames, it stays as it is.
+    So are those of the `frames_back` frames after a noisy one, whose component looks at it as well; the first frames
+    of a clip look at as many after them instead. At the ends of a clip the nearest stands in; where a clip has no other
+    frames, it stays as it is.
     """
     frames, noisy = table["frame"].to_numpy(), table[NOISY].to_numpy() == 1
     result = values.copy()
@@ -101,6 +102,8 @@ def interpolate(values: np.ndarray, table: pd.DataFrame, frames_back: int) -> np
         bad: np.ndarray = noisy[ordered]
         for step in range(1, min(frames_back, len(bad) - 1) + 1):
             bad[step:] |= noisy[ordered][:-step]
+            first = min(frames_back, len(bad) - step)
+            bad[:first] |= noisy[ordered][step : step + first]
         if bad.any() and not bad.all():
             good = ordered[~bad]
             result[ordered[bad]] = np.interp(frames[ordered[bad]], frames[good], values[good])
