@@ -32,6 +32,9 @@ recipe: $(STAMP)  ## a complete setting of experiments/recipes.yaml on your data
 report: $(STAMP)  ## metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
 	@$(IN_VENV) python -m reports.report $(if $(AGAINST),--against $(AGAINST))
 
+film: $(STAMP)  ## metrics/films, a video of each test clip, its heat map and score: CLIP=04 for one, SPLIT=validation
+	@$(IN_VENV) python -m reports.film $(CLIP) $(if $(SPLIT),--split $(SPLIT))
+
 ## Find out what matters
 ablation: $(STAMP)  ## one experiment of experiments/ablations.yaml: NAME=per_video DATA=sample
 	@$(IN_VENV) python -m experiments.ablations $(DATA) --only $(or $(NAME),$(error name one: make ablation NAME=per_video))
