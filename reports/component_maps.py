@@ -38,6 +38,9 @@ FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Pa
 VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
 AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
+ERROR = "reconstruction"
+MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps("memory"), ERROR)
+"""The maps that can be had of a frame. The components of the reconstruction share one, the autoencoder's error."""
 CALIBRATED = ("calibrated", "calibrated_above")
 
 
@@ -68,9 +71,9 @@ class Maps:
     """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
 
     def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
-        """`wanted` are the names of maps: those of `motion`, `prediction`, `memory`, `reconstruction`.
+        """`wanted` are names of maps; there are those in MAPPED.
 
-        The second and third must be enabled in the settings. What is usual is learned anew, as the stages do.
+        `prediction` and `memory` must be enabled in the settings. What is usual is learned anew, as the stages do.
         """
         self.undo = settings.repair
         self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
@@ -83,9 +86,9 @@ class Maps:
         if "memory" in wanted:
             remembered = memory.learned(settings, AUTOENCODER, PREDICTOR, RESIZED)
             self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
-        if "reconstruction" in wanted:
+        if ERROR in wanted:
             autoencoding = autoencoder.load(AUTOENCODER)
-            self.of_clip["reconstruction"] = lambda clip: reconstructed(autoencoding, clip)
+            self.of_clip[ERROR] = lambda clip: reconstructed(autoencoding, clip)
         splits = (*PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {
             (split, clip.video): self._upright(split, clip)

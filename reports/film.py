@@ -31,7 +31,7 @@ FILMS = Path("metrics/films")
 SPLITS = ("test", "validation")
 RATE = 12
 """Frames a second: half the speed of a camera, so that one sees what happens."""
-ERROR, DIAGNOSED = "reconstruction", "diagnosis"
+ERROR = component_maps.ERROR
 NEEDED = [content.SCORES, content.LABELLED, content.DIAGNOSIS]
 
 
@@ -64,14 +64,15 @@ class Heat:
 def weights(settings: params.Params) -> dict[str, float]:
     """The maps that the score is made of, by name, and the weight of each: that of its components, summed.
 
-    All components of the reconstruction share one, the autoencoder's error. What is measured of a frame as a whole, in
-    its diagnosis, has no place in it.
+    Components of the frame as a whole have none: what its diagnosis measures, for example.
     """
     found: dict[str, float] = {}
     for component, weight in settings.aggregate.weights.items():
         family = registry.COMPONENTS[component]
-        if weight and family.name != DIAGNOSED:
-            name = ERROR if family.name == ERROR else family.components()[component]
+        name = ERROR if family.name == ERROR else family.components()[component]
+        # `change` is a map of motion, and a component of the diagnosis, which has no pools.
+        mapped = name == ERROR or (bool(family.pools) and name in component_maps.MAPPED)
+        if weight and mapped:
             found[name] = found.get(name, 0.0) + weight
     return found
 
@@ -119,6 +120,7 @@ def story(frames: pd.DataFrame, clip: str, settings: params.Params) -> film_curv
     """What the film of a clip tells, from the scored frames of its split."""
     ranks = frames["score"].rank(ascending=False, method="min").astype(int)
     rows = frames.assign(rank=ranks)[frames["video"] == clip].sort_values("frame")
+    (split,) = rows["split"].unique()
     undo = settings.repair
     says = {
         "flipped": ("flipped", "flipped, shown upright" if undo.unflip else "flipped", plots.FLIPPED),
@@ -126,7 +128,7 @@ def story(frames: pd.DataFrame, clip: str, settings: params.Params) -> film_curv
         "frozen": ("frozen", "frozen", plots.NORMAL),
     }
     return film_curve.Story(
-        title=f"Clip {clip}",
+        title=f"{split.capitalize()} clip {clip}",
         numbers=rows["frame"].to_numpy(np.int64),
         scores=rows["score"].to_numpy(np.float64),
         ranks=rows["rank"].to_numpy(),

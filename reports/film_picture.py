@@ -181,10 +181,8 @@ def _draw_key(image: Image.Image, story: Story, top: int) -> None:
     for value, text in ((1, "1"), (2, "2"), (HOT, f"{HOT:.0f}+")):
         x = MARGIN + float(strengths(np.array(value))) * width
         draw.text((x, top + 16), text, SOFT, font, anchor="ra" if value == HOT else "ma")
-    what = (
-        f"heat: {story.heat}, by what is usual at its place" if story.heat else "no heat: the score looks at no place"
-    )
-    says = shortened(what, font, 520)
+    heat = f"heat: {story.heat}, times what is usual at its place"
+    says = shortened(heat if story.heat else "no heat: the score looks at no place", font, 520)
     draw.text((MARGIN + width + 14, top), says, INK, font)
     x = WIDTH - MARGIN - (200 if story.labels is not None else 72)
     draw.line((x, top + 9, x + 24, top + 9), plots.NORMAL, 3)

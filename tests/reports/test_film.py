@@ -164,6 +164,7 @@ def test_heat_is_of_the_weighted_components() -> None:
         settings(flow_local=2, flow_max=1, background_mean=1, memory_top=0, pixel_l1_max=4, change=3, noise=9)
     )
     assert several == {"flow": 3, "background": 1, "reconstruction": 4}
+    assert film.weights(settings(change_local=1, pixel_l1=0)) == {"change": 1}
 
 
 def test_score_of_what_has_no_place_has_no_heat_and_says_so() -> None:
