@@ -363,6 +363,23 @@ def test_choosing_a_clip_changes_the_timeline(
     assert fact(page, "Frame") == "3"
 
 
+def test_clip_that_was_filmed_has_a_link_to_its_film_and_others_have_none(
+    data: dict[str, Any], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    filmed = json.loads(json.dumps(data))
+    first, second, third = filmed["parts"]["benchmark"]["clips"]
+    first["film"], second["film"] = ({"address": f"films/{old}.mp4", "outdated": old} for old in (False, True))
+    third["film"] = None
+    path = tmp_path / "filmed.html"
+    path.write_text(report.render(filmed))
+    page = open_page(path)
+    assert page.get_attribute("#film", "href") == "films/False.mp4" and page.inner_text("#film") == "watch the film"
+    page.click("#next")
+    assert page.get_attribute("#film", "href") == "films/True.mp4" and "other scores" in page.inner_text("#film")
+    page.click("#next")
+    assert not page.is_visible("#film")
+
+
 def test_validation_and_benchmark_are_chosen_apart_and_named(
     page_file: Path, data: dict[str, Any], open_page: Callable[..., Page]
 ) -> None:
