@@ -17,6 +17,7 @@ from faults.damage import (
     cut,
     edit,
     edit_rows,
+    huge_mask,
     labels,
     lock,
     masks,
@@ -114,6 +115,7 @@ ARCHIVES = [
     Fault("A path that leads out of the folder", pack_with("../../escaped.txt", b"x")),
     Fault("A link", pack_with("link.jpg", b"/etc/passwd", stat.S_IFLNK | 0o777)),
     Fault("A zip bomb", pack_with("bomb.mat", bytes(20_000_000), method=zipfile.ZIP_DEFLATED)),
+    Fault("Compressed by bzip2", pack_with("notes.txt", b"x" * 1000, method=zipfile.ZIP_BZIP2)),
     Fault("Encrypted", pack_and_edit(overwrite(b"PK\1\2", 0, 8, b"\1"))),
     Fault("Without clips", all_of(remove(ROOT / "training"), remove(ROOT / "testing"), pack)),
 ]
@@ -134,6 +136,7 @@ LABELS = [
     Fault("A mask of another length than its whole clip", official_masks({1: 951, 2: 12}), params={"source": "avenue"}),
     Fault("A mask that is no MATLAB file", all_of(masks({1: 960}), write(TRUTH / "1_label.mat", "404: not found"))),
     Fault("A mask that is cut off", all_of(masks({1: 960}), edit(TRUTH / "1_label.mat", cut(0.7)))),
+    Fault("A mask of 2 kB that claims gigapixels", all_of(masks({1: 960, 2: 12}), huge_mask)),
     Fault("A MATLAB file of something else", masks({1: 960}, key="vol")),
 ]
 SUBMISSION = [

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -176,6 +177,14 @@ def masks(lengths: dict[int, int], place: Path = TRUTH, key: str = "volLabel") -
             scipy.io.savemat(folder / place / f"{clip}_label.mat", {key: cells}, do_compression=True)
 
     return do
+
+
+def huge_mask(folder: Path) -> None:
+    """Give clip 1 a mask of 2 kB whose first frame claims 3.6 gigapixels."""
+    (folder / TRUTH).mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / TRUTH / "1_label.mat", "w") as file:
+        cell = file.create_dataset("cell", (60_000, 60_000), np.uint8, chunks=(100, 100), compression="gzip")
+        file.create_dataset("volLabel", (1, 1), h5py.ref_dtype)[0, 0] = cell.ref
 
 
 def official_masks(lengths: dict[int, int]) -> Break:

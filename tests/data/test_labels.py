@@ -57,6 +57,33 @@ def test_a_frame_is_anomalous_when_any_pixel_is(tmp_path: Path, write: object) -
     assert avenue_masks.anomalous_frames(path).tolist() == MARKED
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int16, np.int64, np.float32, float, complex])
+def test_masks_of_every_kind_of_number_are_read(tmp_path: Path, kind: type, compressed: bool) -> None:
+    array = np.empty((1, 5), object)
+    array[0] = [
+        np.zeros((3, 5), kind),
+        np.eye(3, 5, 4, kind),
+        np.zeros((0, 0), kind),
+        np.ones(1, kind),
+        np.eye(9, 9, 0, kind),
+    ]
+    if kind is complex:
+        array[0, 3] = np.array([1j])
+    path = tmp_path / "1_label.mat"
+    scipy.io.savemat(path, {"before": np.arange(9), "volLabel": array, "after": 1}, do_compression=compressed)
+    assert avenue_masks.anomalous_frames(path).tolist() == [0, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("content", ["cell of text", "cell of cells", "text"])
+def test_a_matlab_variable_of_that_name_that_is_no_mask_is_named(tmp_path: Path, content: str) -> None:
+    cell = np.empty(1, object)
+    cell[0] = cells(MARKED) if content == "cell of cells" else "text"
+    scipy.io.savemat(tmp_path / "1_label.mat", {"volLabel": cell if "cell" in content else content})
+    with pytest.raises(VadError, match=r"1_label\.mat: not a readable MATLAB file \(.*(no numbers|no cell array)\)"):
+        avenue_masks.anomalous_frames(tmp_path / "1_label.mat")
+
+
 @pytest.mark.parametrize("write", [write_matlab5, write_matlab73])
 def test_a_damaged_mask_is_named(tmp_path: Path, write: object) -> None:
     path = write(tmp_path / "1_label.mat", MARKED)  # type: ignore[operator]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from PIL import Image
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from vad import VadError
 from vad.storage import files, tables
@@ -107,8 +108,9 @@ def decode(data: bytes, where: str) -> Image.Image:
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > LARGEST:
-            raise VadError(f"{where} claims {image.width}x{image.height} pixels")
+        for width, height in _stated(image):
+            if width * height > LARGEST:
+                raise VadError(f"{where} claims {width}x{height} pixels")
         # Pillow keeps the upper 8 bits of colour and tells it only here.
         deep = any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF"
         image.load()
@@ -124,6 +126,12 @@ def decode(data: bytes, where: str) -> Image.Image:
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise VadError(f"{where} is transparent in part")
     return image.convert("RGB")
+
+
+def _stated(image: Image.Image) -> list[tuple[int, int]]:
+    """The sizes (width, height) for which a decoder makes room: the image's, and that of a TIFF's tiles."""
+    tags = getattr(image, "tag_v2", {})
+    return [image.size, (tags.get(TILEWIDTH, 0), tags.get(TILELENGTH, 0))]
 
 
 def encode(image: np.ndarray) -> tuple[bytes, str]:

@@ -128,7 +128,15 @@ def _size(path: Path) -> tuple[int, int] | None:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    """A video, of which nothing is decoded yet. Raises VadError for frames that are too large to decode."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    width, height = (round(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > clips.LARGEST:
+        raise VadError(
+            f"{path}: its frames are {width}x{height} pixels, more than {clips.LARGEST / 1e6:g} million; "
+            "make it smaller or remove it"
+        )
+    return capture
 
 
 def _grabbed(path: Path, capture: cv2.VideoCapture) -> Iterator[tuple[int, str]]:
