@@ -45,6 +45,13 @@ def edit_rows(path: Path, change: Callable[[list[str]], list[str]]) -> Break:
     return edit(path, lambda data: "\n".join([*change(data.decode().split()), ""]).encode())
 
 
+def pages(folder: Path) -> None:
+    """Replace FRAME by a TIFF of three pages."""
+    image = Image.open(folder / FRAME)
+    (folder / FRAME).unlink()
+    image.save((folder / FRAME).with_suffix(".tif"), save_all=True, append_images=[image.rotate(180)] * 2)
+
+
 def redraw(change: Callable[[Image.Image], Image.Image], suffix: str = ".jpg") -> Break:
     """Save FRAME changed, in the format of `suffix`."""
 

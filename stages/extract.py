@@ -8,7 +8,7 @@ import pandas as pd
 
 from stages import PARAMS, run
 from vad import params
-from vad.data import clips, decode, sources
+from vad.data import clips, decode, inventory, sources
 from vad.storage import files, tables
 from vad.storage.progress import parallel, progress
 
@@ -42,7 +42,9 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     tables.write_csv(frames / "index.csv", index)
     by_split = index.groupby("split", sort=False)
     summary = by_split.agg(clips=("video", "nunique"), frames=("frame", "size"), imputed=("imputed", "sum"))
-    files.write_json(counts, {split: row.to_dict() for split, row in summary.iterrows()})
+    ignored = inventory.read_ignored(raw / "ignored.json")
+    counted = {str(split): row.to_dict() for split, row in summary.iterrows()}
+    files.write_json(counts, counted | ({"ignored": ignored} if ignored else {}))
 
 
 def _store(job: Job, on_bad_frame: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from vad.storage import files, tables
 
 JPEG_QUALITY = 95
 EPOCH = (1980, 1, 1, 0, 0, 0)
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 """The decoders that frames may reach: Pillow has others, some of which run programs."""
 LARGEST = 64_000_000
 """Pixels of a frame: twice what 8K video has. More is a damaged header, or meant to fill the memory."""
@@ -104,21 +104,25 @@ def decode(data: bytes, where: str) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
     Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
-    RGB: 16 bits a channel, CMYK, transparency.
+    RGB: several images in one file, 16 bits a channel, CMYK, transparency.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         for width, height in _stated(image):
             if width * height > LARGEST:
                 raise VadError(f"{where} claims {width}x{height} pixels")
+        pictures = getattr(image, "n_frames", 1)
         # Pillow keeps the upper 8 bits of colour and tells it only here.
-        deep = any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF"
+        deep = any(";16" in str(tile) or _largest(tile) > 255 for tile in image.tile) or image.mode[0] in "IF"
         image.load()
     except VadError:
         raise
     except Exception as error:  # whatever damaged bytes make a decoder trip over
         reason = str(error) if "BytesIO" not in str(error) else f"no image in its {len(data)} bytes"
         raise VadError(f"{where} can't be decoded: {' '.join(reason.split()) or type(error).__name__}") from None
+    # Some cameras' JPEG files hold a preview too: by the standard (MPO) the first picture is the photograph.
+    if pictures > 1 and image.format != "MPO":
+        raise VadError(f"{where} is a file of {pictures} images")
     if deep:
         raise VadError(f"{where} has more than 8 bits a channel")
     if image.mode in ("CMYK", "LAB"):
@@ -132,6 +136,12 @@ def _stated(image: Image.Image) -> list[tuple[int, int]]:
     """The sizes (width, height) for which a decoder makes room: the image's, and that of a TIFF's tiles."""
     tags = getattr(image, "tag_v2", {})
     return [image.size, (tags.get(TILEWIDTH, 0), tags.get(TILELENGTH, 0))]
+
+
+def _largest(tile: Any) -> int:
+    """The largest value of a pixel, where a decoder is told it: a PPM's."""
+    value = tile.args[-1] if tile.codec_name.startswith("ppm") else 0
+    return value if isinstance(value, int) else 0
 
 
 def encode(image: np.ndarray) -> tuple[bytes, str]:

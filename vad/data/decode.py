@@ -19,7 +19,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 import cv2
 
-UNCOUNTED = {".mpg", ".mpeg"}
+UNCOUNTED = {
+    ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".flv", ".asf", ".ogv", ".mxf", ".rm", ".rmvb", ".mjpeg", ".mjpg",
+    ".m2v", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m",
+}  # fmt: skip
 """Containers that do not state how many frames they hold: what OpenCV tells is an estimate."""
 TOLERANCE = 2
 """Sound videos may state this many frames more than they hold."""

@@ -11,10 +11,9 @@ import numpy as np
 
 from vad import VadError
 from vad.data.clips import frame_number
+from vad.data.inventory import IMAGES, PICTURES, VIDEOS, quiet
 from vad.storage import files, tables
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv"}
 TRAINING = "training", "training_videos"
 TESTING = "testing", "testing_videos"
 MASKS = "testing_label_mask"
@@ -56,7 +55,7 @@ def shallowest(root: Path, wanted: Callable[[Path], bool]) -> Path | None:
             raise VadError(f"{found[0]} and {found[1]}: both have what is looked for; name one of them in data.root")
         if found:
             return found[0]
-        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir() and _shown(path)]
+        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir() and not quiet(path)]
     return None
 
 
@@ -80,30 +79,25 @@ def _split(root: Path, names: Sequence[str]) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
-def _shown(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name != "__MACOSX"
-
-
 def find_clips(folder: Path) -> list[Source]:
     """The clips in a folder, by name: video files, and folders of images. A `frames` level between is passed over.
 
     Raises VadError for an empty folder, an empty clip, a file name without a number, a frame number or a clip name
-    that occurs twice.
+    that occurs twice, and for pictures that are not read.
     """
-    if (folder / "frames").is_dir():
-        folder = folder / "frames"
+    folder = place_of_clips(folder)
     clips: dict[str, Source] = {}
     for path in sorted(folder.iterdir()):
-        if not _shown(path):
+        if quiet(path):
             continue
         if path.is_dir():
             clip = Source(path.name, path, _numbered_images(path))
         elif path.suffix.lower() in VIDEOS:
             clip = Source(path.stem, path, None)
+        elif path.suffix.lower() in PICTURES:
+            raise VadError(f"{path}: not read where clips lie; make it a video or a folder of images, or remove it")
         else:
             continue
-        if not clip.video.isprintable():
-            raise VadError(f"{str(path)!r}: a clip's name must be printable text; rename it")
         # Clips 1 and 01 would share the Ids of their frames.
         identity = tables.frame_id(clip.video, 0)
         if identity in clips:
@@ -114,13 +108,18 @@ def find_clips(folder: Path) -> list[Source]:
     return list(clips.values())
 
 
+def place_of_clips(split: Path) -> Path:
+    """Where the clips of a split lie: in its folder, or in the folder `frames` there."""
+    return split / "frames" if (split / "frames").is_dir() else split
+
+
 def _numbered_images(folder: Path) -> dict[int, str]:
     images: dict[int, str] = {}
     for path in sorted(folder.iterdir()):
-        if not _shown(path) or path.suffix.lower() not in IMAGES:
+        if quiet(path) or path.is_dir() or path.suffix.lower() not in PICTURES:
             continue
-        if not path.is_file():
-            raise VadError(f"{path}: not a file, or a link to nothing; mend or remove it")
+        if path.suffix.lower() not in IMAGES:
+            raise VadError(f"{path}: not read where frames lie; make it PNG or JPEG images, or move it out of the clip")
         try:
             number = frame_number(path.name)
         except VadError as error:
@@ -170,6 +169,11 @@ def refuse_shared(training: list[tuple[Source, np.ndarray]], testing: list[tuple
 def _holder(clips: list[tuple[Source, np.ndarray]], content: np.uint64) -> Path:
     clip, place = next((clip, int(np.flatnonzero(hashes == content)[0])) for clip, hashes in clips if content in hashes)
     return clip.file(list(clip.images)[place] if clip.images else 0)
+
+
+def used(clips: Sequence[Source]) -> set[Path]:
+    """The files that clips are made of."""
+    return {clip.path / name for clip in clips for name in (clip.images or {0: ""}).values()}
 
 
 def write_manifest(path: Path, splits: dict[str, list[Source]]) -> None:
