@@ -41,6 +41,7 @@ EXTRACT = "fetch", "extract"
 READY = "fetch", "extract", "validation", "diagnose"
 SUBMITTED = ROOT / "sample_submission.csv"
 TRAINED = ROOT / "training" / "01"
+HELD_OUT = ROOT / "training" / "04"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ FOLDERS = [
     Fault("Too few training frames", all_of(*(remove(ROOT / "training" / clip) for clip in ("02", "03", "04")))),
     Fault("The same clip in training and test", all_of(remove(CLIP), copy(TRAINED, CLIP))),
     Fault("The same frame in training and test", copy(TRAINED / "frame_00003.jpg", FRAME)),
+    Fault("Two training clips of the same content", copy(TRAINED, ROOT / "training" / "05")),
+    Fault("A held-out frame that training has too", copy(TRAINED / "frame_00003.jpg", HELD_OUT / "frame_00002.jpg")),
     Fault("A folder that may not be read", lock(CLIP), limit="permission"),
     Fault("A frame that may not be read", lock(FRAME), limit="permission"),
 ]  # fmt: skip

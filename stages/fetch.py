@@ -37,7 +37,10 @@ def main(raw: Path, labels: Path) -> None:
     for split, names in (("training", sources.TRAINING), ("testing", sources.TESTING)):
         clips = sources.find_clips(sources.find_split(dataset, names))
         digests = list(progress(parallel(sources.digest, clips), f"reading {split}", len(clips)))
-        splits[split] = [replace(clip, digest=digest.clip) for clip, digest in zip(clips, digests, strict=True)]
+        splits[split] = [
+            replace(clip, digest=digest.clip, contents=tuple(digest.files.tolist()))
+            for clip, digest in zip(clips, digests, strict=True)
+        ]
         hashes[split] = [(clip, digest.files) for clip, digest in zip(clips, digests, strict=True)]
     sources.refuse_shared(hashes["training"], hashes["testing"])
     inventory.refuse_changed(listing, inventory.look(root))

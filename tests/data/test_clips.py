@@ -1,12 +1,10 @@
-"""Clips: frames by number, whatever they are stored as; held-out frames that never meet training."""
+"""Clips: frames by number, whatever they are stored as; whatever they are stored as."""
 
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.tiny_clips import walking_square
 from vad import VadError
@@ -96,35 +94,6 @@ def test_the_frame_number_is_the_last_number_of_the_name(name: str, number: int)
 def test_a_name_without_a_number_is_refused() -> None:
     with pytest.raises(VadError, match=r"cover\.jpg: no frame number"):
         clips.frame_number("cover.jpg")
-
-
-numbers = st.integers(60, 120).map(lambda count: np.arange(count))
-
-
-@given(
-    st.dictionaries(st.text("0123456789", min_size=2, max_size=2), numbers, min_size=1, max_size=8), st.integers(1, 6)
-)
-def test_no_held_out_frame_is_in_training_and_no_calibration_frame_in_validation(
-    training: dict[str, np.ndarray], holdout: int
-) -> None:
-    parts = clips.divide(training, holdout)
-    frames = {part: {(v, n) for v, ns in chosen.items() for n in ns.tolist()} for part, chosen in parts.items()}
-    every = {(video, number) for video, ns in training.items() for number in ns.tolist()}
-    assert all(frames.values())
-    assert sum(map(len, frames.values())) == len(set.union(*frames.values()))
-    assert set.union(*frames.values()) <= every
-    if len(training) >= 4 and len(training) - holdout >= 2:
-        assert len(parts["train"]) == len(training) - holdout
-        assert not set(parts["train"]) & (set(parts["holdout"]) | set(parts["validation"]))
-    for one, other in (("train", "holdout"), ("train", "validation"), ("holdout", "validation")):
-        for video in set(parts[one]) & set(parts[other]):
-            nearest = np.abs(np.subtract.outer(parts[one][video], parts[other][video])).min()
-            assert nearest >= clips.GUARD
-
-
-def test_too_few_training_frames_are_refused_with_what_to_do() -> None:
-    with pytest.raises(VadError, match=r"data.holdout_clips = 2: leaves no frame for .* give more or longer clips"):
-        clips.divide({"01": np.arange(20)}, 2)
 
 
 def test_components_come_back_bit_by_bit(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_what_is_not_used_is_counted_by_reason_and_said_in_one_line(root: Path) 
     ended, counts = run(root)
     assert counts["ignored"] == {
         "neither frames nor videos": {
-            "files": 6, "first": "testing/notes.txt, training/01/frame_00000.xml, training/01/frame_00001.xml"
+            "files": 6, "first": "testing/notes.txt, training/01/frame_00000.xml, training/01/frame_00001.xml, ..."
         },
         "outside of the folders of clips": {"files": 2, "first": "pixel-play-26.zip, training_vol/vol01.mat"},
         "in folders within clips": {"files": 1, "first": "training/01/thumbs/frame_00000.jpg"},

@@ -32,8 +32,6 @@ Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
 INDEX = "index.csv"
-GUARD = 16
-"""Frames left out between two parts of a clip, so that neighbours do not end up on both sides."""
 
 
 @dataclass(frozen=True)
@@ -226,35 +224,3 @@ def keys(split: str, clips: Iterable[Clip]) -> pd.DataFrame:
     """The (split, video, frame) rows of clips, in order."""
     rows = [pd.DataFrame({"split": split, "video": clip.video, "frame": clip.numbers}) for clip in clips]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=tables.KEYS)
-
-
-def divide(clips: dict[str, np.ndarray], holdout_clips: int) -> dict[str, dict[str, np.ndarray]]:
-    """Divide training clips (video -> frame numbers, ascending) into train, holdout and validation, disjoint.
-
-    The last `holdout_clips` clips never enter training; where that would leave fewer than two, or there are fewer
-    than four clips, the last third of the last clip is held out instead, behind a guard gap. Of what is held out
-    the first half of every clip is `holdout`, untouched, to calibrate on; the second half, behind a guard gap, is
-    what `validation` is made of. Raises VadError when a part would be empty.
-    """
-    names = sorted(clips)
-    parts: dict[str, dict[str, np.ndarray]] = {"train": {}, "holdout": {}, "validation": {}}
-    if len(names) >= 4 and len(names) - holdout_clips >= 2:
-        held = {name: clips[name] for name in names[-holdout_clips:]}
-        parts["train"] = {name: clips[name] for name in names[:-holdout_clips]}
-    else:
-        last = names[-1]
-        start = len(clips[last]) * 2 // 3
-        held = {last: clips[last][start:]}
-        parts["train"] = {**clips, last: clips[last][: max(start - GUARD, 0)]}
-    for name, numbers in held.items():
-        middle = len(numbers) // 2
-        parts["holdout"][name] = numbers[: max(middle - GUARD // 2, 0)]
-        parts["validation"][name] = numbers[middle + GUARD // 2 :]
-    for part, chosen in parts.items():
-        if not any(map(len, chosen.values())):
-            raise VadError(
-                f"data.holdout_clips = {holdout_clips}: leaves no frame for {part} of {len(names)} training clips; "
-                "give more or longer clips"
-            )
-        parts[part] = {name: numbers for name, numbers in chosen.items() if len(numbers)}
-    return parts

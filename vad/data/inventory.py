@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,11 @@ class Ignored(NamedTuple):
 
     files: int
     first: str
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "Ignored":
+        """From the names of all."""
+        return cls(len(names), ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN))
 
 
 def quiet(path: Path) -> bool:
@@ -124,7 +129,7 @@ def ignored(
         elif clips & set(path.parents):
             reason = "in folders within clips"
         reasons.setdefault(reason, []).append(str(path.relative_to(root)))
-    return {reason: Ignored(len(names), ", ".join(names[:SHOWN])) for reason, names in reasons.items()}
+    return {reason: Ignored.of(names) for reason, names in reasons.items()}
 
 
 def write_ignored(path: Path, found: dict[str, Ignored]) -> None:
@@ -140,5 +145,5 @@ def read_ignored(path: Path) -> dict[str, Any]:
 
 def told(root: Path, found: dict[str, Ignored]) -> str:
     """What is ignored, in one line."""
-    parts = [f"{some.files} {reason} ({some.first}{', ...' * (some.files > SHOWN)})" for reason, some in found.items()]
+    parts = [f"{some.files} {reason} ({some.first})" for reason, some in found.items()]
     return f"{root}: files that are not used: {'; '.join(parts)}"

@@ -26,13 +26,14 @@ class Source:
     """One clip as it was found: a video file, or a folder of images whose names carry the frame numbers.
 
     `images` maps frame numbers, ascending, to file names in `path`; it is None for a video. `digest` is a hash of
-    every byte of the clip and of its frame numbers.
+    every byte of the clip and of its frame numbers, `contents` are those of its files: see `content`.
     """
 
     video: str
     path: Path
     images: dict[int, str] | None
     digest: str = ""
+    contents: tuple[int, ...] = ()
 
     def file(self, number: int) -> Path:
         """The file that holds the frame with that number."""
@@ -40,7 +41,7 @@ class Source:
 
 
 class Digest(NamedTuple):
-    """A clip's hash, 32 hex digits, and 8 bytes of the hash of each of its files that is not empty."""
+    """A clip's hash, 32 hex digits, and for each of its files 8 bytes of its hash: `content`."""
 
     clip: str
     files: np.ndarray
@@ -140,14 +141,35 @@ def digest(clip: Source) -> Digest:
         path = clip.path / name
         try:
             with open(path, "rb") as handle:
-                content = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest()
-                empty = handle.tell() == 0
+                found = hashlib.file_digest(handle, _hash).digest()
         except OSError as error:
             raise VadError(f"{path}: can't be read ({error.strerror}); mend it or its permissions") from None
-        state.update(f"{number}{Path(name).suffix}".encode() + content)
-        # Empty files are faults, not the same frame.
-        contents.append(0 if empty else int.from_bytes(content[:8]))
+        state.update(f"{number}{Path(name).suffix}".encode() + found)
+        contents.append(_content(found))
     return Digest(state.hexdigest(), np.array(contents, np.uint64))
+
+
+def _hash(data: bytes = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=16)
+
+
+def _content(found: bytes) -> int:
+    # Empty files are faults, not the same frame.
+    return 0 if found == _hash().digest() else int.from_bytes(found[:8])
+
+
+def content(data: bytes) -> int:
+    """8 bytes of the hash of a file's content; 0 for an empty file."""
+    return _content(_hash(data).digest())
+
+
+def frame_contents(clip: Source, numbers: np.ndarray) -> np.ndarray:
+    """A hash of each of a clip's frames (T,) uint64; 0 where it is unknown, or the file empty."""
+    if not clip.contents:
+        return np.zeros(len(numbers), np.uint64)
+    found = np.array(clip.contents, np.uint64)
+    # The frames of a video have a file in common; the sum wraps around.
+    return found if clip.images else found + numbers.astype(np.uint64)
 
 
 def refuse_shared(training: list[tuple[Source, np.ndarray]], testing: list[tuple[Source, np.ndarray]]) -> None:
@@ -195,4 +217,4 @@ def read_manifest(path: Path) -> dict[str, list[Source]]:
 
 def _source(entry: dict[str, Any]) -> Source:
     images = entry["images"] and {frame_number(name): name for name in entry["images"]}
-    return Source(entry["video"], Path(entry["path"]), images, entry["digest"])
+    return Source(entry["video"], Path(entry["path"]), images, entry["digest"], tuple(entry["contents"]))
