@@ -1,5 +1,6 @@
 """What may be wrong with people's data, and how to make it so."""
 
+import os
 import stat
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from faults.damage import (
     redraw,
     remove,
     see_through,
+    shorten,
+    shrink,
     sixteen_bits,
     write,
 )
@@ -82,12 +85,17 @@ FOLDERS = [
     Fault("A frame's name without a number", copy(FRAME, CLIP / "cover.jpg")),
     Fault("Two clips of one number", copy(CLIP, ROOT / "testing" / "1")),
     Fault("A clip's name with a line break in it", move(CLIP, ROOT / "testing" / "one\ntwo")),
+    Fault("A frame's name with a line break in it", copy(FRAME, CLIP / "99\nframe_99.jpg")),
+    Fault("A frame number beyond all clips", copy(FRAME, CLIP / "frame_99999999999999999999.jpg")),
+    Fault("Frames numbered by time", copy(FRAME, CLIP / "frame_1700000000000.jpg")),
+    Fault("A pipe", lambda folder: os.mkfifo(folder / CLIP / "frame_00960.jpg")),
     Fault("A link that leads nowhere", all_of(remove(FRAME), lambda folder: (folder / FRAME).symlink_to("gone.jpg"))),
     Fault("An unfinished download of a clip", move(VIDEO, VIDEO.with_suffix(".avi.part"))),
     Fault("An archive among the clips", write(ROOT / "testing" / "03.rar", "Rar!")),
     Fault("A format that is not read among the frames", copy(FRAME, CLIP / "frame_00960.heic")),
     Fault("Files that are none of frames and videos", all_of(write(CLIP / "notes.txt", ""), write(ROOT / "a.m", ""))),
     Fault("Documents and what systems leave", all_of(write(ROOT / "README", ""), write(CLIP / "Thumbs.db", ""))),
+    Fault("Training clips of one frame each", shorten("01", "02")),
     Fault("Too few training frames", all_of(*(remove(ROOT / "training" / clip) for clip in ("02", "03", "04")))),
     Fault("The same clip in training and test", all_of(remove(CLIP), copy(TRAINED, CLIP))),
     Fault("The same frame in training and test", copy(TRAINED / "frame_00003.jpg", FRAME)),
@@ -102,6 +110,7 @@ FRAMES = [
     Fault("Truncated", edit(FRAME, cut(0.7))),
     Fault("A header that claims 4 gigapixels", edit(FRAME, overwrite(b"\xff\xc0", 0, 5, b"\xff\xdc\xff\xdc"))),
     Fault("Another size than most of its clip", redraw(lambda image: image.resize((32, 24)))),
+    Fault("Every frame of a clip 8 pixels small", shrink),
     Fault("16 bits a channel", redraw(sixteen_bits, ".png")),
     Fault("CMYK", redraw(lambda image: image.convert("CMYK"))),
     Fault("Transparent in part", redraw(see_through, ".png")),
@@ -137,6 +146,7 @@ LABELS = [
     Fault("Neither 0 nor 1", labels("01,951,2")),
     Fault("Two of one frame", labels("1,939,1")),
     Fault("A frame that is no number", labels("01,last,1")),
+    Fault("A frame number beyond all clips", labels("01,1e30,1")),
     Fault("No column of that name", labels("clip,frame,label", "1,939,0")),
     Fault("An Id that is none", labels("Id,label", "1-939,0")),
     Fault("An empty table", labels()),

@@ -52,6 +52,23 @@ def pages(folder: Path) -> None:
     image.save((folder / FRAME).with_suffix(".tif"), save_all=True, append_images=[image.rotate(180)] * 2)
 
 
+def shorten(*clips: str) -> Break:
+    """Leave training clips one frame each."""
+
+    def do(folder: Path) -> None:
+        for clip in clips:
+            for path in sorted((folder / ROOT / "training" / clip).iterdir())[1:]:
+                path.unlink()
+
+    return do
+
+
+def shrink(folder: Path) -> None:
+    """Make every frame of CLIP 8 pixels small."""
+    for path in (folder / CLIP).iterdir():
+        Image.open(path).resize((8, 8)).save(path)
+
+
 def redraw(change: Callable[[Image.Image], Image.Image], suffix: str = ".jpg") -> Break:
     """Save FRAME changed, in the format of `suffix`."""
 

@@ -106,6 +106,33 @@ def test_components_come_back_bit_by_bit(tmp_path: Path) -> None:
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_table_that_was_cut_off_is_named(tmp_path: Path, share: float) -> None:
+    import pandas as pd
+
+    path = tmp_path / "motion.npz"
+    tables.write_components(path, pd.DataFrame({"split": "test", "video": "01", "frame": range(50), "flow_max": 0.5}))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(
+        VadError, match=r"motion\.npz: not a whole table \(.+\); delete it and run `dvc repro`$"
+    ) as raised:
+        tables.read_components(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_resized_clips_that_were_cut_off_are_named(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    path = tmp_path / "test" / "01.npy"
+    np.save(path, walking_square(3))
+    (tmp_path / "test" / "index.csv").write_text("split,video,frame\ntest,01,5\ntest,01,6\ntest,01,7\n")
+    content = path.read_bytes()
+    for size in (0, 60, 5000):
+        path.write_bytes(content[:size])
+        with pytest.raises(VadError, match=r"01\.npy: not a whole array \(.+\); run `dvc repro -f resize`$"):
+            clips.open_resized(tmp_path, "test")
+
+
 def test_csv_keeps_clip_names_and_every_bit_of_a_float(tmp_path: Path) -> None:
     import pandas as pd
 

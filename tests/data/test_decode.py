@@ -154,6 +154,18 @@ def test_a_ppm_of_more_than_eight_bits_is_refused() -> None:
                 clips.decode(content, "frame 7")
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (8, 8), (64, 15), (15, 64)])
+def test_frames_too_small_to_measure_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(VadError, match=rf"^frame 7 is {size[0]}x{size[1]}, smaller than 16x16$"):
+        clips.decode(encoded(Image.new("RGB", size), "PNG"), "frame 7")
+    if min(size) % 2 == 0:
+        write_video(tmp_path / "01.avi", np.zeros((5, *size[::-1], 3), np.uint8))
+        (video,) = sources.find_clips(tmp_path)
+        for read in (decode.numbers, lambda found: list(decode.frames(found))):
+            with pytest.raises(VadError, match=rf"01\.avi: its frames are {size[0]}x{size[1]} pixels, smaller than"):
+                read(video)
+
+
 def test_cmyk_is_refused() -> None:
     with pytest.raises(VadError, match=r"^frame 7 is CMYK, not RGB$"):
         clips.decode(encoded(Image.new("CMYK", (8, 8)), "JPEG"), "frame 7")

@@ -59,6 +59,12 @@ def test_no_content_is_both_trained_on_and_held_out(drawn: list[list[int]], hold
     assert not seen["train"] & (seen["holdout"] | seen["validation"])
 
 
+def test_training_clips_of_one_frame_each_are_refused() -> None:
+    training = {"01": np.arange(1), "02": np.arange(1), "03": np.arange(44), "04": np.arange(44)}
+    with pytest.raises(VadError, match=r"^training: no clip has two frames to see change between; give longer clips$"):
+        divide(training, 2)
+
+
 def test_copies_of_a_clip_count_as_one_and_stay_on_one_side() -> None:
     same, other = np.arange(1, 101), np.arange(1001, 1101)
     contents = {"01": same, "02": other, "03": same, "04": other + 500, "05": other + 1000, "06": same[::-1]}

@@ -1,6 +1,8 @@
 """Everything in a data folder is used, refused, or counted aloud."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +71,6 @@ def test_clips_beside_a_folder_frames_are_counted_too(root: Path) -> None:
 
 
 def test_what_lies_beside_archives_is_counted(root: Path) -> None:
-    import shutil
-
     folder = root.parents[1]
     made = shutil.make_archive(str(folder / "clips"), "zip", root)
     shutil.rmtree(root)
@@ -148,3 +148,40 @@ def test_a_folder_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> No
         with pytest.raises(VadError, match=r"(frame_00001\.jpg|02\.avi): came, went or changed while .*; run again"):
             inventory.refuse_changed(before, inventory.look(tmp_path))
         before = inventory.look(tmp_path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(root: Path) -> None:
+    for name in ("testing/03.avi", "training/01/frame_00003.jpg", "labels.csv", "notes.txt"):
+        (root / name).unlink(missing_ok=True)
+        os.mkfifo(root / name)
+        ended, _ = run(root)
+        assert ended.code == 1 and ended.printed == f"data/external/{name}: a pipe, socket or device; remove it"
+        (root / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["01\nAll is well", "01\x1b[2J", "01\u2028x", "01\u202egpj"])
+@pytest.mark.parametrize("place", ["testing/{}.avi", "testing/{}/frame_00001.jpg", "training/01/{}_99.jpg", "{}.txt"])
+def test_no_name_of_a_file_can_forge_a_line(root: Path, place: str, name: str) -> None:
+    path = write(root / place.format(name))
+    ended, _ = run(root)
+    named = path if path.name.isprintable() is False else path.parent
+    shown = repr(str(named.relative_to(root.parents[1])))
+    assert ended.code == 1 and ended.printed == f"{shown}: a name must be printable text; rename it"
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (
+            ["frame_99999999999999999999.jpg"],
+            "frame number is above 9007199254740992; name frames like frame_00012.jpg",
+        ),
+        (["frame_9" + "9" * 200 + ".jpg"], "frame number is above 9007199254740992"),
+        (["1700000000000000.jpg"], "frames 0 to 1700000000000000; number them one by one, not by time"),
+    ],
+)
+def test_a_frame_number_beyond_all_clips_is_refused(root: Path, names: list[str], reason: str) -> None:
+    for name in names:
+        write(root / "training" / "01" / name)
+    ended, _ = run(root)
+    assert ended.code == 1 and reason in ended.printed and len(ended.printed.splitlines()) == 1

@@ -28,6 +28,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 """The decoders that frames may reach: Pillow has others, some of which run programs."""
 LARGEST = 64_000_000
 """Pixels of a frame: twice what 8K video has. More is a damaged header, or meant to fill the memory."""
+SMALLEST = 16
+"""Pixels of a frame's side: what is measured of noise and motion looks at a neighbourhood of 12."""
+LAST = 2**53
+"""Frame numbers end here: more than that JSON and spreadsheets do not tell apart."""
 Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
@@ -102,7 +106,7 @@ def decode(data: bytes, where: str) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
     Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
-    RGB: several images in one file, 16 bits a channel, CMYK, transparency.
+    RGB: several images in one file, 16 bits a channel, CMYK, transparency. So it does for one that is too small.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -127,6 +131,8 @@ def decode(data: bytes, where: str) -> Image.Image:
         raise VadError(f"{where} is {image.mode}, not RGB")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise VadError(f"{where} is transparent in part")
+    if min(image.size) < SMALLEST:
+        raise VadError(f"{where} is {image.width}x{image.height}, smaller than {SMALLEST}x{SMALLEST}")
     return image.convert("RGB")
 
 
@@ -200,12 +206,18 @@ def open_zips(folder: Path) -> list[ZippedClip]:
 
 
 def open_resized(folder: Path, split: str) -> list[MappedClip]:
-    """Every resized clip of a split, in the order of their names: the INDEX there says which frames they hold."""
+    """Every resized clip of a split, in the order of their names: the INDEX there says which frames they hold.
+
+    Raises VadError for a missing or damaged file.
+    """
     index = tables.read_csv(folder / split / INDEX, tables.KEYS)
     clips = []
     for video, rows in index.groupby("video", sort=True):
         path = folder / split / f"{video}.npy"
-        array = np.load(path, mmap_mode="r")
+        try:
+            array = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise VadError(f"{path}: not a whole array ({error}); run `dvc repro -f resize`") from None
         if len(array) != len(rows):
             raise VadError(f"{path}: {len(array)} frames where the index has {len(rows)}; run `dvc repro -f resize`")
         clips.append(MappedClip(str(video), rows["frame"].to_numpy(np.int64), path, array))
@@ -213,10 +225,16 @@ def open_resized(folder: Path, split: str) -> list[MappedClip]:
 
 
 def frame_number(name: str) -> int:
-    """The frame number that a file name carries: the last run of digits in it. Raises VadError when there is none."""
+    """The frame number that a file name carries: the last run of digits in it.
+
+    Raises VadError when there is none, or it is too large.
+    """
     digits = re.findall(r"\d+", Path(name).stem)
     if not digits:
         raise VadError(f"{name}: no frame number in the file name; name frames like frame_00012.jpg")
+    # The digits first: Python converts no more than a few thousand.
+    if len(digits[-1]) > 1000 or int(digits[-1]) > LAST:
+        raise VadError(f"{name}: the frame number is above {LAST}; name frames like frame_00012.jpg")
     return int(digits[-1])
 
 

@@ -139,7 +139,7 @@ def _size(path: Path) -> tuple[int, int] | None:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    """A video, of which nothing is decoded yet. Raises VadError for frames that are too large to decode."""
+    """A video, of which nothing is decoded yet. Raises VadError for frames that are too large, or too small."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     width, height = (round(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > clips.LARGEST:
@@ -147,6 +147,9 @@ def _open(path: Path) -> cv2.VideoCapture:
             f"{path}: its frames are {width}x{height} pixels, more than {clips.LARGEST / 1e6:g} million; "
             "make it smaller or remove it"
         )
+    if 0 < min(width, height) < clips.SMALLEST:
+        least = f"{clips.SMALLEST}x{clips.SMALLEST}"
+        raise VadError(f"{path}: its frames are {width}x{height} pixels, smaller than {least}; remove it")
     return capture
 
 

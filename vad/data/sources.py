@@ -19,6 +19,8 @@ TESTING = "testing", "testing_videos"
 MASKS = "testing_label_mask"
 DEPTH = 6
 """So many levels of folders are searched: the competition's archive has its clips in the third."""
+SPAN = 10_000_000
+"""Frame numbers that a clip may span: 4 days of 25 frames a second. Timelines are drawn over all of them."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ def _numbered_images(folder: Path) -> dict[int, str]:
         images[number] = path.name
     if not images:
         raise VadError(f"{folder}: a clip without a frame; put images there or remove the folder")
+    if max(images) - min(images) > SPAN:
+        raise VadError(f"{folder}: frames {min(images)} to {max(images)}; number them one by one, not by time")
     return dict(sorted(images.items()))
 
 
