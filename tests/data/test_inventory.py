@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,31 @@ def test_clips_of_every_format_that_can_be_read_are_used(tmp_path: Path, suffix:
     found = list(decode.frames(clip))
     assert [frame.number for frame in found] == decode.numbers(clip).tolist() == list(range(30))
     assert np.abs(np.asarray(clips.decode(found[7].data, "")).astype(int) - walking_square(30)[7]).mean() < 12
+
+
+@pytest.mark.parametrize("name", ["testing", "testing/01", "training/03", "elsewhere"])
+def test_a_link_to_a_folder_is_refused_with_what_makes_it_work(root: Path, tmp_path: Path, name: str) -> None:
+    """DVC does not see what changes behind one, but behind links to files it does."""
+    place, path = tmp_path / "the lab's" / name, root / name
+    place.parent.mkdir(parents=True)
+    path.rename(place) if path.exists() else place.mkdir()
+    path.symlink_to(place)
+    (tmp_path / "data/truth").mkdir()
+    for stage in ("check", "fetch"):
+        ended = stage_runner.run_stages(tmp_path, (stage,))
+        assert ended.code == 1 and ended.printed.startswith(
+            f"data/external/{name}: a link to a folder, behind which DVC"
+        )
+    remedy = ended.printed.partition("links to the files: ")[2]
+    subprocess.run(["bash", "-ec", remedy], cwd=tmp_path, check=True)
+    ended, counts = run(root)
+    assert ended.code == 0 and counts["test"]["frames"] == 24
+
+
+def test_the_data_s_own_folder_may_be_a_link(root: Path, tmp_path: Path) -> None:
+    root.rename(tmp_path / "lab")
+    root.symlink_to(tmp_path / "lab")
+    assert run(root)[1]["test"]["frames"] == 24
 
 
 def test_a_folder_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -92,8 +93,8 @@ def _admitted(path: Path) -> os.stat_result:
         raise VadError(f"{path}: a link to nothing; mend or remove it") from None
     if stat.S_ISDIR(status.st_mode) and path.is_symlink():
         raise VadError(
-            f"{path}: a link to the folder {path.resolve()}, behind which DVC sees no change; copy the folder here "
-            "(`cp -rl` takes no room on the same disk), or set data.root to what holds the clips themselves"
+            f"{path}: a link to a folder, behind which DVC sees no change; make it a folder of links to the files: "
+            f"rm {shlex.quote(str(path))} && cp -rs {shlex.quote(str(path.resolve()))} {shlex.quote(str(path))}"
         )
     if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
         raise VadError(f"{path}: a pipe, socket or device; remove it")
