@@ -15,8 +15,8 @@ from pathlib import Path
 TOP = Path(__file__).parents[1]
 BREAKS = {
     "check": ("stages/check.py", "if not path.exists():", "if False:"),
-    "fetch": ("stages/fetch.py", "replace(clip, digest=digest.clip)", 'replace(clip, digest="0")'),
-    "extract": ("stages/extract.py", "None if numbers is None else set(numbers.tolist())", "None"),
+    "fetch": ("stages/fetch.py", "digest=digest.clip,", 'digest="0",'),
+    "extract": ("stages/extract.py", "None if job.numbers is None else set(job.numbers.tolist())", "None"),
     "validation": ("stages/validation.py", "table.assign(video=video)", "table.assign(video=video, label=0)"),
     "diagnose": (
         "stages/diagnose.py",

@@ -32,11 +32,15 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class Outcome(NamedTuple):
-    """How a run of stages ended: the last stage that ran, its exit code and all that it printed."""
+    """How a run of stages ended: the last stage that ran, its exit code and all that it printed.
+
+    `notes`: what the stages before it printed.
+    """
 
     stage: str
     code: int | None
     printed: str
+    notes: str = ""
 
 
 def run_stages(
@@ -48,11 +52,13 @@ def run_stages(
     mode forbids, which root otherwise may). `environment` is added to this process's.
     """
     commands = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    printed, notes = "", list[str]()
     for stage in stages:
+        notes += [printed] * bool(printed)
         code, printed = alone(folder, _stage, shlex.split(commands[stage]["cmd"])[2:], limit, environment=environment)
         if code != 0:
             break
-    return Outcome(stage, code, printed)
+    return Outcome(stage, code, printed, "\n".join(notes))
 
 
 def alone(
