@@ -207,7 +207,7 @@ def find(name: str, seed: int, shown: bool) -> Found:
         diagnosis.decide(diagnosis.measure_clip("test", clip("03", shot), known), lines)
         for shot in (frames, frames[:, ::-1])
     )
-    return Found(int(upright["flipped"].sum()), int(upright["static"].sum()), int(flipped["flipped"].sum()))
+    return Found(int(upright["flipped"].sum()), int(upright["noisy"].sum()), int(flipped["flipped"].sum()))
 
 
 def clip(video: str, frames: np.ndarray) -> MappedClip:
