@@ -46,8 +46,8 @@ def diagnosed(training: clips.Clip, clip: clips.Clip) -> pd.DataFrame:
     return diagnosis.decide(diagnosis.measure_clip("test", clip, known), lines)
 
 
-@pytest.mark.parametrize("amplitude", [10.0, 20.0, corruption.STATIC_AMPLITUDE])
-def test_flips_and_static_are_found_where_they_are_and_nowhere_else(tmp_path: Path, amplitude: float) -> None:
+@pytest.mark.parametrize("amplitude", [10.0, 20.0, corruption.NOISE_AMPLITUDE])
+def test_flips_and_noise_are_found_where_they_are_and_nowhere_else(tmp_path: Path, amplitude: float) -> None:
     flipped, noisy = np.random.default_rng(0).random((2, 40)) < [[0.2], [0.3]]
     assert (flipped & noisy).any() and (~flipped & ~noisy).any()
     clip = stored(tmp_path / "01.zip", corrupted(scene(offset=100), flipped, noisy, amplitude))
@@ -57,7 +57,7 @@ def test_flips_and_static_are_found_where_they_are_and_nowhere_else(tmp_path: Pa
     assert found["frozen"].sum() == 0
 
 
-def test_another_light_is_neither_flip_nor_static_but_a_shift(tmp_path: Path) -> None:
+def test_another_light_is_neither_flip_nor_noise_but_a_shift(tmp_path: Path) -> None:
     brighter = np.clip(scene(offset=60) * 0.9 + 40.0, 0, 255).astype(np.uint8)
     training = scene()
     found = diagnosed(stored(tmp_path / "train.zip", training), stored(tmp_path / "01.zip", brighter))
@@ -254,8 +254,8 @@ def test_truth_without_its_columns_is_refused_by_name(tree: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("amplitude", [10.0, corruption.STATIC_AMPLITUDE])
-def test_on_real_clips_every_flip_and_all_static_is_found(real_data: Path, tmp_path: Path, amplitude: float) -> None:
+@pytest.mark.parametrize("amplitude", [10.0, corruption.NOISE_AMPLITUDE])
+def test_on_real_clips_every_flip_and_all_noise_is_found(real_data: Path, tmp_path: Path, amplitude: float) -> None:
     def read(folder: str) -> np.ndarray:
         paths = sorted((real_data / "ped2" / folder).glob("*.jpg"))
         return np.stack([cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths[::2]])  # type: ignore

@@ -21,7 +21,7 @@ SAMPLED = 64
 """Training frames that the background is the median of."""
 USUAL = 5
 """What so many training frames show is usual in a long training set, too: its nights may be few, bad frames fewer."""
-STATIC_FACTOR = 1.5
+NOISE_FACTOR = 1.5
 """Noisy: noisier than this times what is usual in training. Other light alone gives up to 1.25."""
 FLIP_SHARE = 0.5
 """Flipped: more than this share of the margin that training frames would have, were they flipped."""
@@ -152,7 +152,7 @@ def thresholds(training: pd.DataFrame) -> Thresholds:
     upright, flipped = training["corr_upright"], training["corr_flipped"]
     typical = float(flip_margin(flipped, upright).median())
     return Thresholds(
-        round(STATIC_FACTOR * _usual(training["noise"]), DECIMALS),
+        round(NOISE_FACTOR * _usual(training["noise"]), DECIMALS),
         round(FROZEN_FACTOR * float(training["change"].median()), DECIMALS),
         round(max(FLIP_SHARE * typical, FLIP_MARGIN + max(0.0, _usual(flip_margin(upright, flipped)))), DECIMALS),
     )
