@@ -21,7 +21,7 @@ BREAKS = {
     "diagnose": (
         "stages/diagnose.py",
         "tables.write_csv(diagnosed, table)",
-        "tables.write_csv(diagnosed, table.assign(flipped=0))",
+        "tables.write_csv(diagnosed, table.assign(flipped=1))",
     ),
     "resize": ("stages/resize.py", "Image.Resampling[resize.interpolation.upper()]", "Image.Resampling.NEAREST"),
     "train": ("stages/train.py", "runtime.seed(settings.seed)", "pass"),
