@@ -74,6 +74,10 @@ def write_csv(path: Path, table: pd.DataFrame, missing: str = "") -> None:
     files.write_text(path, table.to_csv(index=False, lineterminator="\n", na_rep=missing))
 
 
+RENAMED = {"static": "noisy"}
+"""Columns that tables of earlier days have -> what they are called now."""
+
+
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     """Read a CSV that must have `columns`; clip names and kinds stay text (`01` is not 1), floats keep every bit.
 
@@ -90,6 +94,7 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         raise VadError(f"{path}: no such file") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise VadError(f"{path}: not a CSV table: {' '.join(str(error).split())}") from None
+    table = table.rename(columns={old: new for old, new in RENAMED.items() if new not in table})
     return require(table, columns, path)
 
 
