@@ -116,6 +116,12 @@ class Train(Section):
         return self
 
 
+class Infer(Section):
+    """The autoencoder on the frames that are scored."""
+
+    precision: Precision
+
+
 class Smooth(Section):
     """Temporal smoothing of the scores of a clip, by frame number."""
 
@@ -168,6 +174,7 @@ class Params(Section):
     stress: Stress
     repair: Repair
     train: Train
+    infer: Infer
     motion: Motion
     predict: Predict
     memory: Memory
