@@ -49,6 +49,7 @@ class Resize(Section):
 
     size: Annotated[Integer, Field(ge=32, le=1024, multiple_of=32)]
     interpolation: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(description="PIL's, antialiased")
+    decode: Literal["exact", "scaled"] = Field(description="of JPEGs")
 
 
 class Stress(Section):

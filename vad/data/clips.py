@@ -53,6 +53,10 @@ class Clip(abc.ABC):
     def frame(self, number: int) -> np.ndarray:
         """The frame with that number, (H, W, 3) uint8 RGB. Raises VadError when it is absent or damaged."""
 
+    def image(self, number: int, at_least: int | None = None) -> Image.Image:
+        """The frame as an image, RGB; where that is faster, reduced to no less than `at_least` pixels a side."""
+        return Image.fromarray(self.frame(number))
+
 
 @dataclass(frozen=True)
 class ZippedClip(Clip):
@@ -71,8 +75,7 @@ class ZippedClip(Clip):
         """Whether each frame (T,) has the content of another because its own was bad."""
         return np.array([self.archive.getinfo(self.names[n]).comment == IMPUTED for n in self.numbers.tolist()], bool)
 
-    def image(self, number: int) -> Image.Image:
-        """The decoded image of a frame, RGB."""
+    def image(self, number: int, at_least: int | None = None) -> Image.Image:
         where = f"{self.path}: frame {number}"
         try:
             data = self.archive.read(self.names[number])
@@ -80,7 +83,7 @@ class ZippedClip(Clip):
             raise VadError(f"{where} is not in the clip") from None
         except (zipfile.BadZipFile, OSError) as error:
             raise VadError(f"{where} is damaged ({error}); delete the file and run `dvc repro extract`") from None
-        return decode(data, where)
+        return decode(data, where, at_least)
 
     def frame(self, number: int) -> np.ndarray:
         return np.asarray(self.image(number))
@@ -99,9 +102,10 @@ class MappedClip(Clip):
         return self.array[position]
 
 
-def decode(data: bytes, where: str) -> Image.Image:
+def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
+    A JPEG is decoded to a half, a quarter or an eighth of its size as long as no side falls below `at_least` pixels.
     Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
     RGB: 16 bits a channel, CMYK, transparency.
     """
@@ -111,6 +115,8 @@ def decode(data: bytes, where: str) -> Image.Image:
             raise VadError(f"{where} claims {image.width}x{image.height} pixels")
         # Pillow keeps the upper 8 bits of colour and tells it only here.
         deep = any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF"
+        if at_least:
+            image.draft(None, (at_least, at_least))
         image.load()
     except VadError:
         raise
@@ -123,7 +129,7 @@ def decode(data: bytes, where: str) -> Image.Image:
         raise VadError(f"{where} is {image.mode}, not RGB")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise VadError(f"{where} is transparent in part")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def encode(image: np.ndarray) -> tuple[bytes, str]:
