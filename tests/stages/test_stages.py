@@ -1,5 +1,6 @@
 """Each stage does what its entry in dvc.yaml says, on tiny clips, called as Python functions."""
 
+import io
 import json
 import os
 import shutil
@@ -29,12 +30,12 @@ from stages import (
     train_predictor,
     validation,
 )  # fmt: skip
-from tests.tiny_clips import write_dataset
+from tests.tiny_clips import walking_square, write_dataset
 from vad import VadError, params, registry
 from vad.components import memory, pooling, prediction, reconstruction, views
 from vad.data import clips
 from vad.models import autoencoder, predictor, training
-from vad.quality import diagnosis, repair
+from vad.quality import compression, diagnosis, repair
 from vad.storage import tables
 
 TOP = Path(__file__).parents[2]
@@ -174,6 +175,24 @@ def test_resize_is_torchvision_s(project: Path) -> None:
     for number in whole.numbers.tolist():
         expected = np.asarray(Resize((64, 64))(Image.fromarray(whole.frame(number))))
         assert (small.frame(number) == expected).all()
+
+
+def test_scaled_decoding_is_within_a_grey_level_and_exact_decoding_is_pillow_s(tmp_path: Path) -> None:
+    frames = walking_square(4, size=(360, 640))
+    clips.write_zip(tmp_path / "01.zip", ((n, *clips.encode(frame)) for n, frame in enumerate(frames)), "")
+    chosen = params.load(TOP / "params.yaml").resize
+    with clips.open_zip(tmp_path / "01.zip") as clip:
+        whole = [Image.open(io.BytesIO(clip.archive.read(clip.names[n]))).convert("RGB") for n in range(4)]
+        expected = np.stack([np.asarray(image.resize((128, 128), Image.Resampling.BILINEAR)) for image in whole])
+        # The last frame is saved again on purpose, which happens at full size.
+        for decode, quality in (("exact", None), ("scaled", None), ("scaled", 95)):
+            changed = chosen.model_copy(update={"decode": decode})
+            resize.store(tmp_path / "01.npy", clip, {0: None, 1: None, 2: None, 3: quality}, changed)
+            found = np.load(tmp_path / "01.npy").astype(int)
+            off = np.abs(found - expected).mean((1, 2, 3))
+            assert (off == 0).tolist() == [decode == "exact"] * 4 and (off < 1).all()
+    again = np.asarray(compression.compressed(whole[3], 95).resize((128, 128), Image.Resampling.BILINEAR))
+    assert (found[3] == again).all()
 
 
 def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: Path, tmp_path: Path) -> None:

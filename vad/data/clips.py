@@ -56,6 +56,10 @@ class Clip(abc.ABC):
     def frame(self, number: int) -> np.ndarray:
         """The frame with that number, (H, W, 3) uint8 RGB. Raises VadError when it is absent or damaged."""
 
+    def image(self, number: int, at_least: int | None = None) -> Image.Image:
+        """The frame as an image, RGB; where that is faster, reduced to no less than `at_least` pixels a side."""
+        return Image.fromarray(self.frame(number))
+
 
 @dataclass(frozen=True)
 class ZippedClip(Clip):
@@ -74,8 +78,7 @@ class ZippedClip(Clip):
         """Whether each frame (T,) has the content of another because its own was bad."""
         return np.array([self.archive.getinfo(self.names[n]).comment == IMPUTED for n in self.numbers.tolist()], bool)
 
-    def image(self, number: int) -> Image.Image:
-        """The decoded image of a frame, RGB."""
+    def image(self, number: int, at_least: int | None = None) -> Image.Image:
         where = f"{self.path}: frame {number}"
         try:
             data = self.archive.read(self.names[number])
@@ -83,7 +86,7 @@ class ZippedClip(Clip):
             raise VadError(f"{where} is not in the clip") from None
         except (zipfile.BadZipFile, OSError) as error:
             raise VadError(f"{where} is damaged ({error}); delete the file and run `dvc repro extract`") from None
-        return decode(data, where)
+        return decode(data, where, at_least)
 
     def frame(self, number: int) -> np.ndarray:
         return np.asarray(self.image(number))
@@ -102,9 +105,10 @@ class MappedClip(Clip):
         return self.array[position]
 
 
-def decode(data: bytes, where: str) -> Image.Image:
+def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
+    A JPEG is decoded to a half, a quarter or an eighth of its size as long as no side falls below `at_least` pixels.
     Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
     RGB: several images in one file, 16 bits a channel, CMYK, transparency. So it does for one that is too small.
     """
@@ -116,6 +120,9 @@ def decode(data: bytes, where: str) -> Image.Image:
         pictures = getattr(image, "n_frames", 1)
         # Pillow keeps the upper 8 bits of colour and tells it only here.
         deep = any(";16" in str(tile) or _largest(tile) > 255 for tile in image.tile) or image.mode[0] in "IF"
+        size = image.size
+        if at_least:
+            image.draft(None, (at_least, at_least))
         image.load()
     except VadError:
         raise
@@ -131,9 +138,9 @@ def decode(data: bytes, where: str) -> Image.Image:
         raise VadError(f"{where} is {image.mode}, not RGB")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise VadError(f"{where} is transparent in part")
-    if min(image.size) < SMALLEST:
-        raise VadError(f"{where} is {image.width}x{image.height}, smaller than {SMALLEST}x{SMALLEST}")
-    return image.convert("RGB")
+    if min(size) < SMALLEST:
+        raise VadError(f"{where} is {size[0]}x{size[1]}, smaller than {SMALLEST}x{SMALLEST}")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _stated(image: Image.Image) -> list[tuple[int, int]]:
