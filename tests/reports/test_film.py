@@ -148,6 +148,7 @@ def test_runs_are_of_one_kind_and_do_not_end_where_numbers_are_missing() -> None
         kinds=["run", "run", "", "run", "throw", "throw"],
     )
     assert told.runs() == [(3, 7, "run"), (9, 9, "run"), (10, 30, "throw")]
+    assert story(3, labels=[1, 0, 1]).runs() == [(3, 3, ""), (5, 5, "")]
 
 
 # The heat
