@@ -25,7 +25,7 @@ BREAKS = {
     ),
     "resize": ("stages/resize.py", "Image.Resampling[resize.interpolation.upper()]", "Image.Resampling.NEAREST"),
     "train": ("stages/train.py", "runtime.seed(settings.seed)", "pass"),
-    "infer": ("stages/infer.py", "views.view(name)(images)", 'views.view("identity")(images)'),
+    "infer": ("vad/components/reconstruction.py", "views.view(name)(images)", 'views.view("identity")(images)'),
     "motion": ("vad/quality/reading.py", "unflip=undo.unflip, denoise", "unflip=False, denoise"),
     "train_predictor": ("stages/train_predictor.py", "runtime.seed(settings.seed)", "pass"),
     "predict": ("vad/components/prediction.py", "predictor.load(weights)", 'predictor.make("unet", 4)'),

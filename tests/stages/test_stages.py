@@ -23,7 +23,6 @@ from stages import (
     evaluate,
     extract,
     fetch,
-    infer,
     resize,
     submission,
     train,
@@ -81,7 +80,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )  # fmt: skip
     resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
     train.main(*TRAIN)
-    infer.main(NEEDS / "reconstruction", TRAIN[2], Path("data/resized"), RECONSTRUCTION)
+    components.main(NEEDS / "reconstruction", TRAIN[2], Path("data/resized"), RECONSTRUCTION)
     frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
     components.main(NEEDS / "motion", *frames, COMPONENTS / "motion.npz")
     train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
@@ -266,7 +265,7 @@ def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: 
     settings(**TINY, aggregate={"weights": {"flow_local": 1.0}, "normalise": "calibrated"})
     check.main(tmp_path / "params.ok", tmp_path)
     train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "wmc"))
-    infer.main(tmp_path / "reconstruction", tmp_path / "w", Path("none"), tmp_path / "reconstruction.npz")
+    components.main(tmp_path / "reconstruction", tmp_path / "w", Path("none"), tmp_path / "reconstruction.npz")
     for family in ("motion", "prediction", "memory"):
         shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
     aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")

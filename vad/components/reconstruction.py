@@ -1,5 +1,7 @@
 """Reconstruction errors: the score components that a reconstruction gives, one number a frame."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,9 +11,13 @@ from torch import Tensor
 
 from vad import registry
 from vad.components import views
+from vad.data import clips
 from vad.data.clips import MappedClip
-from vad.models import inference
+from vad.models import autoencoder, inference, runtime
 from vad.models.autoencoder import Autoencoder, to_images
+from vad.params import Params
+from vad.storage import tables
+from vad.storage.progress import over_clips
 
 BLOCK = 16
 """Pixels along the side of a block of `block_max`."""
@@ -19,6 +25,22 @@ TOP = 0.01
 """Share of the pixels that `top_mean` averages."""
 BATCH = 8
 """Frames that go through the network at a time, each as all of its views."""
+
+
+def measure(settings: Params, weights: Path, resized: Path) -> pd.DataFrame:
+    """The keys and COMPONENT/VIEW, float64, for every component in every view, of every scored frame.
+
+    `weights` are the autoencoder's; `resized` holds a folder a split. Raises VadError for a file that is none of it.
+    """
+    precision = settings.infer.precision
+    fabric = runtime.fabric(precision)
+    model = inference.prepared(fabric, autoencoder.load(weights), precision)
+    parts = [
+        pd.concat([clips.keys(split, [clip]), score(fabric, model, clip)], axis=1)
+        for split in tables.SCORED
+        for clip in over_clips(clips.open_resized(resized, split), f"scoring {split}")
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def score(fabric: Fabric, model: Autoencoder, clip: MappedClip) -> pd.DataFrame:
