@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from stages import diagnose
 from tests.tiny_clips import walking_square
 from vad import VadError
 from vad.data import clips
+from vad.evaluation import plots
 from vad.quality import contrast, corruption, diagnosis
 
 SEED = 3
@@ -227,6 +229,16 @@ def test_the_stage_writes_a_row_for_every_frame_and_judges_itself_where_the_trut
         judged = metrics["against_truth"]["test"][name]
         assert judged["true"] > 0 and judged["precision"] == judged["recall"] == 1
     assert (tree / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_frame_lies_inside_the_picture(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    metrics = run(tree)
+    top = min(axis.get_ylim()[1] for axis in figures[0].axes)
+    drawn = [offsets for axis in figures[0].axes for dots in axis.collections for offsets in dots.get_offsets()]
+    assert len(drawn) == sum(found["frames"] for found in metrics["found"].values())
+    assert max(noise for _, noise in drawn) < top
 
 
 def test_two_runs_write_the_same_bytes(tree: Path) -> None:

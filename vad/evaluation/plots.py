@@ -72,7 +72,7 @@ def diagnosis(path: Path, table: pd.DataFrame, noise: float, flip: float) -> Non
         axis.axvline(flip, color="grey", linewidth=0.8, linestyle="--")
         axis.axhline(noise, color="grey", linewidth=0.8, linestyle="--")
         axis.set_title(f"{split}: {len(rows)} frames", fontsize=9, loc="left")
-        axis.set_ylim(bottom=0)
+    axes.flat[0].set_ylim(bottom=0)  # shared, and fixed from here on: all frames are drawn
     axes.flat[0].set_ylabel("noise, grey levels")
     axes.flat[-1].legend(fontsize=7, loc="center right")
     figure.supxlabel("likeness to the background once flipped, less that upright", fontsize=9)
