@@ -8,7 +8,7 @@ import pandas as pd
 
 from stages import PARAMS, run
 from vad import params
-from vad.data import clips, decode, sources
+from vad.data import clips, decode, folds, sources
 from vad.storage import files, tables
 from vad.storage.progress import parallel, progress
 
@@ -19,7 +19,7 @@ VERSION = "2"
 
 
 def main(raw: Path, frames: Path, counts: Path) -> None:
-    """Write SPLIT/CLIP.zip and index.csv (split, video, frame, imputed) into `frames`.
+    """Write SPLIT/CLIP.zip and index.csv (split, video, frame, imputed, fold) into `frames`.
 
     `counts`: by split the number of clips, of frames, and of imputed ones. Raises VadError for a bad frame, unless
     `data.on_bad_frame` says impute.
@@ -28,7 +28,7 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     manifest = sources.read_manifest(raw / "manifest.json")
     training = manifest["training"]
     numbers = {clip.video: found for clip, found in zip(training, parallel(decode.numbers, training), strict=True)}
-    parts = clips.divide(numbers, data.holdout_clips)
+    parts = clips.divide(numbers, data.holdout_clips) if data.folds == 1 else {"train": numbers}
     jobs: list[Job] = [
         (frames / part / f"{source.video}.zip", source, parts[part][source.video])
         for part in parts
@@ -39,6 +39,8 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     _remove_others(frames, {path for path, _, _ in jobs})
     store = partial(_store, on_bad_frame=data.on_bad_frame)
     index = pd.concat(progress(parallel(store, jobs), "extracting", len(jobs)))
+    fold_of = folds.of(numbers, {clip.video: clip.digest for clip in training}, data.folds)
+    index["fold"] = np.where(index["split"] == "train", index["video"].map(fold_of).fillna(-1), -1).astype(int)
     tables.write_csv(frames / "index.csv", index)
     by_split = index.groupby("split", sort=False)
     summary = by_split.agg(clips=("video", "nunique"), frames=("frame", "size"), imputed=("imputed", "sum"))
