@@ -8,9 +8,18 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The stages are run as `python -m stages.NAME`: that python must be the environment's.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
+# Torch, and what it brings on Linux alone: the files differ by platform (CPU, CUDA), so they are not locked.
+BY_PLATFORM := torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+    nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+    nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+TORCH_PINS := grep -oE '^torch(vision)?==[^ ;\#]+' requirements.txt
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# A tool of PyPI that is no part of the environment: needs uv or pipx.
+RUN_TOOL := $$(command -v uvx || echo pipx run)
+
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations test check \
+.PHONY: help env repro report film demo recipe ablation ablations test check lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -31,6 +40,9 @@ recipe: $(STAMP)  ## a complete setting of experiments/recipes.yaml on your data
 ## Look
 report: $(STAMP)  ## metrics/report.html, a page that shows the run; AGAINST=REV: compared with that, not HEAD
 	@$(IN_VENV) python -m reports.report $(if $(AGAINST),--against $(AGAINST))
+
+film: $(STAMP)  ## metrics/films, a video of each test clip, its heat map and score: CLIP=04 for one, SPLIT=validation
+	@$(IN_VENV) python -m reports.film $(CLIP) $(if $(SPLIT),--split $(SPLIT))
 
 ## Find out what matters
 ablation: $(STAMP)  ## one experiment of experiments/ablations.yaml: NAME=per_video DATA=sample
@@ -55,21 +67,36 @@ kaggle-pull: $(STAMP)  ## bring that run back, as an experiment
 	@$(IN_VENV) python -m competition.pull
 
 ## Change the code
-env: $(STAMP)  ## make .venv and install what requirements-dev.txt names; again only when that changed
+env: $(STAMP)  ## make .venv and install what requirements.lock names; again only when that changed
 
 test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov
 
-check: $(STAMP)  ## formatting, lint and types alone
+check: $(STAMP)  ## formatting, lint, types and the search for secrets alone
 	@$(IN_VENV) python -m ruff format --check
 	@$(IN_VENV) python -m ruff check
 	@$(IN_VENV) python -m mypy
+	@git ls-files -z | $(IN_VENV) xargs -0 detect-secrets-hook --baseline .secrets.baseline
+
+lock:  ## requirements.lock anew after a change of requirements*.txt (UPGRADE=1: newer versions of what those bring)
+	@$(RUN_TOOL) uv==0.13.9 pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    $(addprefix --no-emit-package ,$(BY_PLATFORM)) $(if $(UPGRADE),--upgrade) --custom-compile-command 'make lock' \
+	    --output-file requirements.lock requirements-dev.txt
+
+# --strict: without it pip-audit passes where its service knows no package at all.
+audit:  ## known vulnerabilities of what is installed, as PyPI lists them
+	@$(RUN_TOOL) pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement requirements.lock
+	@$(TORCH_PINS) | $(RUN_TOOL) pip-audit==2.10.1 --strict --disable-pip --no-deps --requirement /dev/stdin
 
 # An interrupted run leaves no stamp: the next one keeps a sound .venv and starts a broken one afresh.
-$(STAMP): requirements.txt requirements-dev.txt
+# The lock is complete, hence --no-deps. Torch comes by pip even beside uv, which reads no settings of pip: a build for
+# CPUs alone, in a folder or an index that pip knows, would be passed over for the one with CUDA, gigabytes.
+$(STAMP): requirements.txt requirements.lock
 	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	    echo "$(PYTHON): Python 3.11 or newer is needed; name one, as in \`make $(or $(MAKECMDGOALS),env) PYTHON=python3.12\`" >&2; exit 1; }
 	@$(VENV)/bin/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	@echo "Installing requirements-dev.txt into $(VENV): the first time takes a few minutes"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing requirements.lock and torch into $(VENV): the first time takes a few minutes"
+	@{ command -v uv >/dev/null && uv pip install --quiet --python $(VENV) --no-deps --require-hashes -r requirements.lock; } \
+	    || $(PIP) --no-deps --require-hashes -r requirements.lock
+	@$(PIP) $$($(TORCH_PINS))
 	@touch $@

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import torch
 
-from stages import infer
 from vad import params, registry
-from vad.components import memory, motion, prediction
+from vad.components import memory, motion, prediction, reconstruction
 from vad.components.memory import Memory
 from vad.data import clips
-from vad.models import autoencoder, predictor, runtime
+from vad.models import autoencoder, inference, predictor, runtime
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -58,6 +57,7 @@ def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips
     fabric = runtime.fabric()
     model = autoencoder.Autoencoder().eval()
     fabric.to_device(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ready = inference.prepared(fabric, model)
     remembered = Memory(model, settings.memory.layers, settings.memory.neighbours, torch.device(fabric.device))
     training = memory.sampled(clips.open_resized(folder / "data/resized", "train"))
     remembered.learn(training, settings.memory.patches, settings.seed)
@@ -67,7 +67,7 @@ def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips
         return lambda clip: prediction.cells_of(network, clip, size)
 
     return {
-        "autoencoder, four views, resized frames": lambda clip: infer.score(fabric, model, clip).itertuples(),
+        "autoencoder, four views, resized frames": lambda clip: reconstruction.score(fabric, ready, clip).itertuples(),
         **{
             f"prediction, {name}, resized frames": predicted(predictor.make(name, settings.predict.history))
             for name in registry.PREDICTORS

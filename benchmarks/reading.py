@@ -57,7 +57,7 @@ def measure(dataset: Path, times: int, folder: Path) -> list[str]:
     parameters["data"] |= {"source": "folder", "root": "clips"}
     (folder / "params.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
     costs = {stage: cost(folder, stage) for stage in STAGES}
-    frames = sum(split["frames"] for split in json.loads((folder / "metrics/data.json").read_text()).values())
+    frames = sum(split.get("frames", 0) for split in json.loads((folder / "metrics/data.json").read_text()).values())
     cells = [f"{frames / costs[stage][0]:.0f}, {costs[stage][1]:.0f}" for stage in SHOWN]
     together = frames / (costs["extract"][0] + costs["resize"][0])
     return [f"{times}x", str(frames), *cells, f"{together:.0f}"]

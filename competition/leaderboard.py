@@ -3,13 +3,17 @@
 python -m competition.leaderboard
 """
 
+import contextlib
 import csv
 import io
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from competition import client
 from vad import VadError
@@ -17,18 +21,23 @@ from vad.storage import files
 
 TABLE = Path("metrics/leaderboard.csv")
 PICTURE = Path("metrics/plots/leaderboard.png")
+LOCK = Path(".dvc/tmp/leaderboard.lock")
 PAGES = 50
 FEWEST = 3
 """Of fewer scored submissions a rank correlation says nothing."""
 _MESSAGE = re.compile(
-    r"(?P<revision>\S+) (?P<experiment>\S+) \| validation AP (?P<ap>\S+) \((?P<ap_low>\S+) to (?P<ap_high>\S+)\) "
-    r"\| ranking (?P<ranking>[0-9a-f]{16})(?: \| .*)?"
+    r"(?P<revision>\S+) (?P<experiment>\S+) \| validation AP (?P<ap>\S+)"
+    r"(?: \((?P<ap_low>\S+) to (?P<ap_high>\S+)\))? \| ranking (?P<ranking>[0-9a-f]{16})(?: \| .*)?"
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A submission: a row of the table. `public` and `private` are empty until it is scored."""
+    """A submission: a row of the table.
+
+    `ap` is empty without validation frames of both classes, `ap_low` and `ap_high` are where it has no interval,
+    `public` and `private` until it is scored.
+    """
 
     date: str
     revision: str
@@ -43,8 +52,9 @@ class Entry:
 
     def message(self) -> str:
         """The line that goes with the file, from which `parse` reads the row again."""
+        interval = f" ({self.ap_low} to {self.ap_high})" if self.ap_low else ""
         return (
-            f"{self.revision} {self.experiment or '-'} | validation AP {self.ap} ({self.ap_low} to {self.ap_high}) "
+            f"{self.revision} {self.experiment or '-'} | validation AP {self.ap or '-'}{interval} "
             f"| ranking {self.ranking}"
         )
 
@@ -54,16 +64,30 @@ def parse(submission: Any) -> Entry | None:
     match = _MESSAGE.fullmatch(submission.description or "")
     if not match:
         return None
-    found = match.groupdict() | {"experiment": match["experiment"].removeprefix("-")}
+    found = match.groupdict("") | {name: match[name].removeprefix("-") for name in ("experiment", "ap")}
     return scored(Entry(date="", **found), submission)
 
 
 def scored(entry: Entry, submission: Any) -> Entry:
-    """The row with what Kaggle's list says of its submission."""
+    """The row with what Kaggle's list says of its submission; of a list from before it was scored, scores stay."""
     return replace(
         entry, date=f"{submission.date:%Y-%m-%d %H:%M:%S}", submission=str(submission.ref),
-        public=submission.public_score or "", private=submission.private_score or "",
+        public=submission.public_score or entry.public, private=submission.private_score or entry.private,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Hold the table: whoever reads it to write it again does so alone, and what else wants to waits and says so."""
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(LOCK)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{TABLE}: another `make submit` or `make leaderboard` is at it; waiting", file=sys.stderr)
+        held = lock.acquire()
+    with held:
+        yield
 
 
 def read(path: Path = TABLE) -> list[Entry]:
@@ -117,7 +141,7 @@ def correlation(entries: list[Entry], score: str) -> tuple[float | None, int]:
     """Spearman's rank correlation of AP here with a score there (public or private), and of how many submissions."""
     from scipy.stats import spearmanr
 
-    pairs = [(float(entry.ap), float(asdict(entry)[score])) for entry in entries if asdict(entry)[score]]
+    pairs = [(float(entry.ap), float(asdict(entry)[score])) for entry in entries if entry.ap and asdict(entry)[score]]
     if len(pairs) < FEWEST or any(len(set(side)) == 1 for side in zip(*pairs, strict=True)):
         return None, len(pairs)
     return float(spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs)
@@ -144,11 +168,11 @@ def draw(entries: list[Entry], path: Path) -> None:
 
     figure, axis = plt.subplots(figsize=(6, 5))
     for score, colour, marker in (("public", plots.NORMAL, "o"), ("private", plots.ANOMALOUS, "^")):
-        shown = [entry for entry in entries if asdict(entry)[score]]
+        shown = [entry for entry in entries if entry.ap and asdict(entry)[score]]
         x = [float(entry.ap) for entry in shown]
         y = [float(asdict(entry)[score]) for entry in shown]
-        below = [float(entry.ap) - float(entry.ap_low) for entry in shown]
-        above = [float(entry.ap_high) - float(entry.ap) for entry in shown]
+        below = [float(entry.ap) - float(entry.ap_low or entry.ap) for entry in shown]
+        above = [float(entry.ap_high or entry.ap) - float(entry.ap) for entry in shown]
         axis.errorbar(x, y, xerr=[below, above], fmt=marker, color=colour, ecolor="lightgrey", label=score)
     axis.set_xlabel("validation AP here, 95 % interval")
     axis.set_ylabel("score on the leaderboard")
@@ -162,10 +186,11 @@ def draw(entries: list[Entry], path: Path) -> None:
 
 def main() -> None:
     try:
-        before = read()
-        submissions = listed(client.connect())
-        entries = fill(before, submissions)
-        write(entries)
+        with locked():
+            before = read()
+            submissions = listed(client.connect())
+            entries = fill(before, submissions)
+            write(entries)
     except VadError as error:
         sys.exit(str(error))
     others = sum(parse(submission) is None for submission in submissions)

@@ -43,7 +43,7 @@ def refuse_stale() -> None:
 
 
 def examine(folder: Path, revision: str, experiment: str) -> Entry:
-    """What is to be told of the FILE in `folder`.
+    """What is to be told of the FILE in `folder`; where the evaluation lacks a figure, its cell is empty.
 
     Raises VadError when it is not what the scores there and the Ids of the sample submission make.
     """
@@ -57,11 +57,10 @@ def examine(folder: Path, revision: str, experiment: str) -> Entry:
     if not file.is_file() or file.read_text(encoding="utf-8") != rows.to_csv(index=False, lineterminator="\n"):
         raise VadError(f"{file}: not what {SCORES} makes; `dvc repro -f submission` makes it anew")
     local = json.loads(evaluation.read_text(encoding="utf-8")).get("validation") or {}
+    # One held-out clip gives no interval: that makes a submission no worse.
     values = {name: local.get(name) for name in ("ap", "ap_low", "ap_high")}
-    if None in values.values():
-        raise VadError(f"{evaluation}: no validation AP with its interval; `dvc repro evaluate`")
     ranking = metrics.ranking_digest(test, test["score"].to_numpy())
-    figures = {name: f"{value:.4f}" for name, value in values.items()}
+    figures = {name: "" if value is None else f"{value:.4f}" for name, value in values.items()}
     return Entry(date="", revision=revision, experiment=experiment, ranking=ranking, **figures)
 
 
@@ -92,24 +91,28 @@ def hand_in(entry: Entry, file: Path, force: bool = False, text: str = "", patie
     """Send a file and wait for its score; the row that went to the table.
 
     Raises VadError for a ranking that was submitted before (unless `force`), when it is not sent, not listed or
-    scored as an error; and when the score keeps one waiting, the row being in the table then.
+    scored as an error; and when the score keeps one waiting, the row being in the table then. The row is there as
+    soon as the submission is listed. Who else sends or writes the table at the same time waits, but for no score.
     """
-    entries = leaderboard.read()
-    api = client.connect()
-    before = leaderboard.listed(api)
-    if not force:
-        refuse_repeated(entry, leaderboard.fill(entries, before))
-    sent = send(api, file, entry.message() + (f" | {text}" if text else ""), {one.ref for one in before})
+    with leaderboard.locked():
+        entries = leaderboard.read()
+        api = client.connect()
+        before = leaderboard.listed(api)
+        if not force:
+            refuse_repeated(entry, leaderboard.fill(entries, before))
+        sent = send(api, file, entry.message() + (f" | {text}" if text else ""), {one.ref for one in before})
+        done = leaderboard.scored(entry, sent)
+        leaderboard.write([*entries, done])
     print(f"Kaggle: submission {sent.ref} is listed; waiting for its score", file=sys.stderr)
     sent = wait_for_score(api, sent, patience)
+    with leaderboard.locked():
+        leaderboard.write(leaderboard.fill(leaderboard.read(), [sent]))
     if sent.status.name == "ERROR":
         said = sent.error_description or "no reason given"
         raise VadError(f"Kaggle: submission {sent.ref} was refused: {said}; is {SAMPLE} the competition's of today?")
-    done = leaderboard.scored(entry, sent)
-    leaderboard.write([*entries, done])
     if sent.status.name == "PENDING":
         raise VadError(f"Kaggle: submission {sent.ref} is not scored yet; `make leaderboard` fills its score in later")
-    return done
+    return leaderboard.scored(done, sent)
 
 
 def refuse_repeated(entry: Entry, entries: list[Entry]) -> None:

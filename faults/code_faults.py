@@ -15,17 +15,17 @@ from pathlib import Path
 TOP = Path(__file__).parents[1]
 BREAKS = {
     "check": ("stages/check.py", "if not path.exists():", "if False:"),
-    "fetch": ("stages/fetch.py", "replace(clip, digest=digest.clip)", 'replace(clip, digest="0")'),
-    "extract": ("stages/extract.py", "None if numbers is None else set(numbers.tolist())", "None"),
+    "fetch": ("stages/fetch.py", "digest=digest.clip,", 'digest="0",'),
+    "extract": ("stages/extract.py", "None if job.numbers is None else set(job.numbers.tolist())", "None"),
     "validation": ("stages/validation.py", "table.assign(video=video)", "table.assign(video=video, label=0)"),
     "diagnose": (
         "stages/diagnose.py",
         "tables.write_csv(diagnosed, table)",
-        "tables.write_csv(diagnosed, table.assign(flipped=0))",
+        "tables.write_csv(diagnosed, table.assign(flipped=1))",
     ),
     "resize": ("stages/resize.py", "Image.Resampling[resize.interpolation.upper()]", "Image.Resampling.NEAREST"),
     "train": ("stages/train.py", "runtime.seed(settings.seed)", "pass"),
-    "infer": ("stages/infer.py", "views.view(name)(images)", 'views.view("identity")(images)'),
+    "infer": ("vad/components/reconstruction.py", "views.view(name)(images)", 'views.view("identity")(images)'),
     "motion": ("vad/quality/reading.py", "unflip=undo.unflip, denoise", "unflip=False, denoise"),
     "train_predictor": ("stages/train_predictor.py", "runtime.seed(settings.seed)", "pass"),
     "predict": ("vad/components/prediction.py", "predictor.load(weights)", 'predictor.make("unet", 4)'),

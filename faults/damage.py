@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -42,6 +43,30 @@ def edit(path: Path, change: Callable[[bytes], bytes]) -> Break:
 def edit_rows(path: Path, change: Callable[[list[str]], list[str]]) -> Break:
     """Change the rows of a CSV, the header being the first."""
     return edit(path, lambda data: "\n".join([*change(data.decode().split()), ""]).encode())
+
+
+def pages(folder: Path) -> None:
+    """Replace FRAME by a TIFF of three pages."""
+    image = Image.open(folder / FRAME)
+    (folder / FRAME).unlink()
+    image.save((folder / FRAME).with_suffix(".tif"), save_all=True, append_images=[image.rotate(180)] * 2)
+
+
+def shorten(*clips: str) -> Break:
+    """Leave training clips one frame each."""
+
+    def do(folder: Path) -> None:
+        for clip in clips:
+            for path in sorted((folder / ROOT / "training" / clip).iterdir())[1:]:
+                path.unlink()
+
+    return do
+
+
+def shrink(folder: Path) -> None:
+    """Make every frame of CLIP 8 pixels small."""
+    for path in (folder / CLIP).iterdir():
+        Image.open(path).resize((8, 8)).save(path)
 
 
 def redraw(change: Callable[[Image.Image], Image.Image], suffix: str = ".jpg") -> Break:
@@ -176,6 +201,14 @@ def masks(lengths: dict[int, int], place: Path = TRUTH, key: str = "volLabel") -
             scipy.io.savemat(folder / place / f"{clip}_label.mat", {key: cells}, do_compression=True)
 
     return do
+
+
+def huge_mask(folder: Path) -> None:
+    """Give clip 1 a mask of 2 kB whose first frame claims 3.6 gigapixels."""
+    (folder / TRUTH).mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / TRUTH / "1_label.mat", "w") as file:
+        cell = file.create_dataset("cell", (60_000, 60_000), np.uint8, chunks=(100, 100), compression="gzip")
+        file.create_dataset("volLabel", (1, 1), h5py.ref_dtype)[0, 0] = cell.ref
 
 
 def official_masks(lengths: dict[int, int]) -> Break:

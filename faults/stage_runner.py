@@ -7,6 +7,7 @@ import os
 import resource
 import shlex
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
@@ -26,17 +27,22 @@ ROOT = Path("data/external")
 SMALL_DISK = 20_000
 # A server that has imported the stages forks for each run: hundreds of runs in the time of some imports.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([*(f"stages.{stage}" for stage in STAGES), "competition.submit", "requests"])
+_HEAVY = "competition.submit", "matplotlib.pyplot", "requests"
+_SERVER.set_forkserver_preload([*(f"stages.{stage}" for stage in STAGES), *_HEAVY])
 # Starting a process collects the exit codes of all: two threads that read one at once would both get it wrong.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class Outcome(NamedTuple):
-    """How a run of stages ended: the last stage that ran, its exit code and all that it printed."""
+    """How a run of stages ended: the last stage that ran, its exit code and all that it printed.
+
+    `notes`: what the stages before it printed.
+    """
 
     stage: str
     code: int | None
     printed: str
+    notes: str = ""
 
 
 def run_stages(
@@ -48,26 +54,29 @@ def run_stages(
     mode forbids, which root otherwise may). `environment` is added to this process's.
     """
     commands = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    printed, notes = "", list[str]()
     for stage in stages:
+        notes += [printed] * bool(printed)
         code, printed = alone(folder, _stage, shlex.split(commands[stage]["cmd"])[2:], limit, environment=environment)
         if code != 0:
             break
-    return Outcome(stage, code, printed)
+    return Outcome(stage, code, printed, "\n".join(notes))
 
 
 def alone(
     folder: Path, function: Callable[..., object], *arguments: Any, environment: Mapping[str, str] | None = None
 ) -> tuple[int | None, str]:
     """Call a function in a process of its own, in `folder`: the exit code and all that it printed."""
-    printed = folder / "printed.txt"
-    process = _SERVER.Process(target=_run, args=(folder, function, arguments, printed, dict(environment or {})))
-    with _ONE_AT_A_TIME:
-        process.start()
-    if not wait([process.sentinel], 120):
-        process.kill()
-        wait([process.sentinel])
-    with _ONE_AT_A_TIME:
-        return process.exitcode, printed.read_text(encoding="utf-8").strip()
+    with tempfile.NamedTemporaryFile(suffix=".txt") as printed:
+        arguments = folder, function, arguments, Path(printed.name), dict(environment or {})
+        process = _SERVER.Process(target=_run, args=arguments)
+        with _ONE_AT_A_TIME:
+            process.start()
+        if not wait([process.sentinel], 120):
+            process.kill()
+            wait([process.sentinel])
+        with _ONE_AT_A_TIME:
+            return process.exitcode, printed.read().decode().strip()
 
 
 def _run(

@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.results import PARTS
+from reports import reconstructions
 from stages import PARAMS
 from vad import VadError, params, registry
 from vad.components import memory, motion, pooling, prediction
 from vad.data import clips
 from vad.evaluation import plots
-from vad.models import predictor
+from vad.models import autoencoder, predictor
 from vad.quality import repair
 from vad.scoring import calibration, fusion
 from vad.storage import files, tables
@@ -37,6 +38,9 @@ FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Pa
 VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
 AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
+ERROR = "reconstruction"
+MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps("memory"), ERROR)
+"""The maps that can be had of a frame. The components of the reconstruction share one, the autoencoder's error."""
 CALIBRATED = ("calibrated", "calibrated_above")
 
 
@@ -57,13 +61,19 @@ def position(clip: clips.Clip, number: int) -> int:
     return place
 
 
+def reconstructed(model: autoencoder.Autoencoder, clip: clips.Clip) -> list[np.ndarray]:
+    """The cells (h, w) of each frame's reconstruction error, in order; cells as large as those of `prediction`."""
+    errors = reconstructions.errors(model, clip)
+    return [pooling.to_cells(error, max(1, len(error) * prediction.CELL // prediction.SIDE)) for error in errors]
+
+
 class Maps:
     """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
 
     def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
-        """`wanted` are the names of maps: those of `motion`, `prediction`, `memory`; others have none here.
+        """`wanted` are names of maps; there are those in MAPPED.
 
-        The last two must be enabled in the settings. What is usual is learned anew, as the stages do.
+        `prediction` and `memory` must be enabled in the settings. What is usual is learned anew, as the stages do.
         """
         self.undo = settings.repair
         self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
@@ -76,6 +86,9 @@ class Maps:
         if "memory" in wanted:
             remembered = memory.learned(settings, AUTOENCODER, PREDICTOR, RESIZED)
             self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
+        if ERROR in wanted:
+            autoencoding = autoencoder.load(AUTOENCODER)
+            self.of_clip[ERROR] = lambda clip: reconstructed(autoencoding, clip)
         splits = (*PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {
             (split, clip.video): self._upright(split, clip)
@@ -88,6 +101,7 @@ class Maps:
             for name, found in self.of_clip.items()
         }
         self._seen: dict[tuple[str, str, str], list[np.ndarray]] = {}
+        self._opened: tuple[tuple[str, str], clips.Clip | None] = (("", ""), None)
 
     def names(self) -> list[str]:
         """The maps that there are of every frame."""
@@ -112,10 +126,14 @@ class Maps:
         return found
 
     def _whole(self, split: str, video: str) -> clips.Clip:
-        folder = VALIDATION if split == "validation" else FRAMES / split
-        stored = clips.open_zip(folder / f"{video}.zip")
-        found = repair.found_in(self.diagnosed, split, stored)
-        return repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
+        key, clip = self._opened
+        if clip is None or key != (split, video):
+            folder = VALIDATION if split == "validation" else FRAMES / split
+            stored = clips.open_zip(folder / f"{video}.zip")
+            found = repair.found_in(self.diagnosed, split, stored)
+            clip = repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
+            self._opened = (split, video), clip
+        return clip
 
     def _upright(self, split: str, clip: clips.Clip) -> clips.Clip:
         return repair.repaired(clip, repair.found_in(self.diagnosed, split, clip), unflip=self.undo.unflip)

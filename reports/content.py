@@ -1,6 +1,6 @@
 """What the report says of frames: scores with truth and corruption, curves, shares, the frames that went most wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ APART = 12
 """Frame numbers that lie at least between two of them in a clip: neighbours look alike."""
 RECALLS = np.linspace(0.01, 1, 100)
 DIGITS = 6
+
+
+def require(paths: Iterable[Path]) -> None:
+    """Raises VadError for the first of the pipeline's outputs that is missing."""
+    for path in paths:
+        if not path.is_file():
+            raise VadError(f"{path}: no such file; make it with `dvc repro`")
 
 
 def read_frames() -> pd.DataFrame:

@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from competition import leaderboard
 from experiments import compare
 from project import revisions
-from reports import component_maps, content, images, provenance
+from reports import component_maps, content, film, images, provenance
 from stages.evaluate import PARTS
 from vad import VadError, params, registry
 from vad.data import clips
@@ -50,11 +50,12 @@ COLOURS = {
 }
 
 
-def collect(against: str) -> dict[str, Any]:
-    """All that the page shows, ready for JSON. Raises VadError when an output is missing or doesn't fit the others."""
-    for path in NEEDED:
-        if not path.is_file():
-            raise VadError(f"{path}: no such file; make it with `dvc repro`")
+def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
+    """All that a page in `folder` shows, ready for JSON.
+
+    Raises VadError when an output is missing or doesn't fit the others.
+    """
+    content.require(NEEDED)
     settings = params.load(Path(revisions.PARAMS))
     frames = dict(list(content.read_frames().groupby("split")))
     splits = {part: split for part, split in revisions.PARTS.items() if split in frames}
@@ -72,6 +73,10 @@ def collect(against: str) -> dict[str, Any]:
         }
         for part, split in splits.items()
     }
+    for part, split in splits.items():
+        by_clip = dict(list(frames[split].groupby("video")))
+        for clip in parts[part]["clips"]:
+            clip["film"] = film.link(by_clip[clip["video"]], folder)
     without_components = ""
     try:
         add_components(parts, settings)
@@ -187,7 +192,7 @@ def main() -> None:
     try:
         if arguments.against:
             revisions.read(arguments.against)  # what was asked for must be there; the default may be absent
-        files.write_text(arguments.output, render(collect(arguments.against or AGAINST)))
+        files.write_text(arguments.output, render(collect(arguments.against or AGAINST, arguments.output.parent)))
     except VadError as error:
         sys.exit(str(error))
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, opens in any browser")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stages import PARAMS, run
 from vad import VadError, params, registry
+from vad.data import inventory
 from vad.storage import files, needs
 
 
@@ -19,6 +20,9 @@ def main(checked: Path, needed: Path) -> None:
     for key, path in there.items():
         if not path.exists():
             raise VadError(f"{PARAMS}: {key} = {str(path)!r}: no such file or folder")
+    if "data.root" in there:
+        # Here already: DVC would wait for a pipe in it for ever, and does not see behind links to folders.
+        inventory.look(settings.data.root)
     needs.write(needed, registry.needs(settings))
     # A constant: what depends on it reruns when its own parameters change, not when any does.
     files.write_text(checked, "params.yaml is valid\n")

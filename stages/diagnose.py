@@ -15,8 +15,9 @@ from vad.storage.progress import over_clips
 def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: Path, picture: Path) -> None:
     """Write a row a frame into `diagnosed`: what was measured (grey levels, correlations) and what was found (0 or 1).
 
-    `metrics`: the thresholds in grey levels; by split how many frames there are and how many were found flipped, noisy,
-    frozen or missing; precision and recall against the corruption where that is known. `picture`: a plot of it.
+    `metrics`: the thresholds, of noise and change in grey levels; by split how many frames there are and how many were
+    found flipped, noisy, frozen or missing; precision and recall against the corruption where that is known.
+    `picture`: a plot of it.
     """
     folders = {split: frames / split for split in ("train", "holdout", "test")} | {"validation": validation / "clips"}
     splits = {split: clips.open_zips(folder) for split, folder in folders.items()}
@@ -32,7 +33,7 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     index = tables.read_csv(frames / "index.csv", [*tables.KEYS, "fold"])
     table = with_folds(diagnosis.decide(measured, lines), index)
     tables.write_csv(diagnosed, table)
-    plots.diagnosis(picture, table, lines.noise)
+    plots.diagnosis(picture, table, lines.noise, lines.flip)
     # What is known of the corruption, never the labels: those are for `evaluate` alone.
     known_truth = {"validation": validation / "labels.csv", "test": truth / "corruption.csv"}
     columns = ["video", "frame", "flipped", "noisy"]

@@ -1,19 +1,41 @@
 """Extract: clips as they were found -> one zip of images a clip, divided into train, holdout, validation and test."""
 
+import hashlib
+import sys
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from stages import PARAMS, run
 from vad import params
-from vad.data import clips, decode, folds, sources
+from vad.data import clips, decode, folds, inventory, sources
+from vad.data.division import Division, divide
 from vad.storage import files, tables
 from vad.storage.progress import parallel, progress
 
-Job = tuple[Path, sources.Source, np.ndarray | None]
-"""Where a clip goes, where it comes from, and which of its frames belong there; None for all."""
+
+class Job(NamedTuple):
+    """A clip to be stored: where it goes, where it comes from, and which of its frames belong there; None for all.
+
+    `left_out`: frames between these that don't.
+    """
+
+    path: Path
+    source: sources.Source
+    numbers: np.ndarray | None = None
+    left_out: np.ndarray | None = None
+
+    def digest(self, on_bad_frame: str) -> str:
+        """What the stored clip is made of."""
+        part = "all" if self.numbers is None else f"{self.numbers[0]}-{self.numbers[-1]}"
+        if self.left_out is not None:
+            part += f" without {hashlib.blake2b(self.left_out.tobytes(), digest_size=16).hexdigest()}"
+        return f"{VERSION} {self.source.digest} {part} {on_bad_frame}"
+
+
 VERSION = "2"
 """Raised when the same source would give other files: clips extracted before are then made anew."""
 
@@ -28,35 +50,50 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     manifest = sources.read_manifest(raw / "manifest.json")
     training = manifest["training"]
     numbers = {clip.video: found for clip, found in zip(training, parallel(decode.numbers, training), strict=True)}
-    parts = clips.divide(numbers, data.holdout_clips) if data.folds == 1 else {"train": numbers}
-    jobs: list[Job] = [
-        (frames / part / f"{source.video}.zip", source, parts[part][source.video])
+    contents = {clip.video: sources.frame_contents(clip, numbers[clip.video]) for clip in training}
+    whole = Division({"train": numbers}, [], {})
+    division = divide(numbers, data.holdout_clips, contents) if data.folds == 1 else whole
+    parts, left_out = division.parts, division.left_out
+    jobs = [
+        Job(frames / part / f"{source.video}.zip", source, parts[part][source.video], left_out.get(source.video))
         for part in parts
         for source in training
         if source.video in parts[part]
     ]
-    jobs += [(frames / "test" / f"{source.video}.zip", source, None) for source in manifest["testing"]]
-    _remove_others(frames, {path for path, _, _ in jobs})
+    jobs += [Job(frames / "test" / f"{source.video}.zip", source) for source in manifest["testing"]]
+    _remove_others(frames, {job.path for job in jobs})
     store = partial(_store, on_bad_frame=data.on_bad_frame)
     index = pd.concat(progress(parallel(store, jobs), "extracting", len(jobs)))
-    fold_of = folds.of(numbers, {clip.video: clip.digest for clip in training}, data.folds)
+    fold_of = folds.of(numbers, contents, data.folds)
     index["fold"] = np.where(index["split"] == "train", index["video"].map(fold_of).fillna(-1), -1).astype(int)
     tables.write_csv(frames / "index.csv", index)
     by_split = index.groupby("split", sort=False)
     summary = by_split.agg(clips=("video", "nunique"), frames=("frame", "size"), imputed=("imputed", "sum"))
-    files.write_json(counts, {split: row.to_dict() for split, row in summary.iterrows()})
+    ignored = inventory.read_ignored(raw / "ignored.json") | tell_copies(division)
+    counted = {str(split): row.to_dict() for split, row in summary.iterrows()}
+    files.write_json(counts, counted | ({"ignored": ignored} if ignored else {}))
+
+
+def tell_copies(division: Division) -> dict[str, dict[str, Any]]:
+    """Say which training clips are the same; say and count held-out frames whose content training has too."""
+    for names in division.copies:
+        print(f"training clips {', '.join(names)}: the same content; they are kept on one side", file=sys.stderr)
+    names = [f"{clip} frame {number}" for clip, numbers in division.left_out.items() for number in numbers.tolist()]
+    if not names:
+        return {}
+    left_out = inventory.Ignored.of(names)
+    print(f"held-out frames that training has too, not used: {left_out.files} ({left_out.first})", file=sys.stderr)
+    return {"held-out frames that training has too": left_out._asdict()}
 
 
 def _store(job: Job, on_bad_frame: str) -> pd.DataFrame:
     """Store one clip, or the frames of it that belong there, unless that is what already lies there; its index."""
-    path, source, numbers = job
-    part = "all" if numbers is None else f"{numbers[0]}-{numbers[-1]}"
-    digest = f"{VERSION} {source.digest} {part} {on_bad_frame}"
-    if clips.read_digest(path) != digest:
-        wanted = None if numbers is None else set(numbers.tolist())
-        clips.write_zip(path, decode.frames(source, wanted, on_bad_frame == "impute"), digest)
-    with clips.open_zip(path) as clip:
-        return clips.keys(path.parent.name, [clip]).assign(imputed=clip.imputed().astype(int))
+    digest = job.digest(on_bad_frame)
+    if clips.read_digest(job.path) != digest:
+        wanted = None if job.numbers is None else set(job.numbers.tolist())
+        clips.write_zip(job.path, decode.frames(job.source, wanted, on_bad_frame == "impute"), digest)
+    with clips.open_zip(job.path) as clip:
+        return clips.keys(job.path.parent.name, [clip]).assign(imputed=clip.imputed().astype(int))
 
 
 def _remove_others(frames: Path, expected: set[Path]) -> None:

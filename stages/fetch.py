@@ -2,19 +2,20 @@
 
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from competition.download import download
 from stages import PARAMS, run
 from vad import VadError, params, registry
-from vad.data import sources
+from vad.data import inventory, sources
 from vad.storage import archives, files
 from vad.storage.progress import parallel, progress
 
 KAGGLE_INPUT = Path(os.environ.get("VAD_KAGGLE_INPUT", "/kaggle/input/pixel-play-26"))
 """Where the competition's files lie on Kaggle's own machines."""
-MANIFEST, SAMPLE_SUBMISSION = "manifest.json", "sample_submission.csv"
+MANIFEST, IGNORED, SAMPLE_SUBMISSION = "manifest.json", "ignored.json", "sample_submission.csv"
 MADE, UNPACKED = "sample", "unpacked"
 LABELS, MASKS = ("labels.csv", "corruption.csv"), "masks"
 
@@ -22,22 +23,29 @@ LABELS, MASKS = ("labels.csv", "corruption.csv"), "masks"
 def main(raw: Path, labels: Path) -> None:
     """Write manifest.json into `raw`, with the made or unpacked clips, and into `labels` what comes with them, unread.
 
-    The manifest has, by split, each clip's name, path and digest of its content. Raises VadError for clips that are
-    missing, damaged, or on both sides.
+    The manifest has, by split, each clip's name, path and digest of its content; ignored.json counts the files that
+    are no clip's. Raises VadError for clips that are missing, damaged, or on both sides, and for what must not lie
+    among clips.
     """
     data = params.load(PARAMS).data
     clear(raw, labels)
     source = registry.SOURCES[data.source]
     root = registry.load(source.locate)(data, raw)
+    listing = inventory.look(root)
     dataset = sources.find_dataset(root) or root
     splits, hashes = {}, {}
     for split, names in (("training", sources.TRAINING), ("testing", sources.TESTING)):
         clips = sources.find_clips(sources.find_split(dataset, names))
         digests = list(progress(parallel(sources.digest, clips), f"reading {split}", len(clips)))
-        splits[split] = [replace(clip, digest=digest.clip) for clip, digest in zip(clips, digests, strict=True)]
+        splits[split] = [
+            replace(clip, digest=digest.clip, contents=tuple(digest.files.tolist()))
+            for clip, digest in zip(clips, digests, strict=True)
+        ]
         hashes[split] = [(clip, digest.files) for clip, digest in zip(clips, digests, strict=True)]
     sources.refuse_shared(hashes["training"], hashes["testing"])
+    inventory.refuse_changed(listing, inventory.look(root))
     sources.write_manifest(raw / MANIFEST, splits)
+    tell_ignored(data, raw, root, listing, splits)
     if folder := sources.shallowest(root, lambda folder: (folder / SAMPLE_SUBMISSION).is_file()):
         files.copy(folder / SAMPLE_SUBMISSION, raw / SAMPLE_SUBMISSION)
     if source.labels:
@@ -50,7 +58,7 @@ def clear(raw: Path, labels: Path) -> None:
     Raises VadError, before anything is removed, for a file of somebody else's.
     """
     for folder, own, home in (
-        (raw, {MANIFEST, SAMPLE_SUBMISSION, MADE, UNPACKED}, "data/external"),
+        (raw, {MANIFEST, IGNORED, SAMPLE_SUBMISSION, MADE, UNPACKED}, "data/external"),
         # Without a manifest this stage has not run: the labels are the user's.
         (labels, {*LABELS, MASKS} if (raw / MANIFEST).exists() else set(), "data/truth"),
     ):
@@ -84,17 +92,18 @@ def competition(data: params.Data, raw: Path) -> Path:
 def given(data: params.Data, raw: Path) -> Path:
     """The clips in `data.root` where they lie, or what its zips hold, unpacked."""
     root = data.root
-    if root.is_file():
-        zips = [root]
-    elif sources.find_dataset(root):
-        return root
-    else:
-        zips = [path for path in _contents(root) if path.suffix.lower() == ".zip"]
+    listing = inventory.look(root)
+    zips = [root] if root.is_file() else [] if sources.find_dataset(root) else _zips(root)
     if not zips:
         return root
     for path in zips:
         archives.unpack(path, raw / UNPACKED / path.stem)
+    inventory.refuse_changed(listing, inventory.look(root))
     return raw / UNPACKED
+
+
+def _zips(root: Path) -> list[Path]:
+    return [path for path in _contents(root) if path.suffix.lower() == ".zip"]
 
 
 def _contents(root: Path) -> list[Path]:
@@ -102,6 +111,21 @@ def _contents(root: Path) -> list[Path]:
     if not root.is_dir():
         return [root]
     return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.name != "README.md")
+
+
+def tell_ignored(
+    data: params.Data, raw: Path, root: Path, listing: inventory.Listing, splits: dict[str, list[sources.Source]]
+) -> None:
+    """Say what of the data is not used, on the screen and in data/raw."""
+    used = sources.used([clip for clips in splits.values() for clip in clips])
+    places = {clip.path.parent for clips in splits.values() for clip in clips}
+    found = inventory.ignored(root, listing, used, places)
+    if root == raw / UNPACKED and data.root.is_dir():
+        beside = inventory.look(data.root)
+        found |= inventory.ignored(data.root, beside, set(_zips(data.root)), None)
+    inventory.write_ignored(raw / IGNORED, found)
+    if found:
+        print(inventory.told(root, found), file=sys.stderr)
 
 
 def keep_labels(root: Path, dataset: Path, labels: Path, made: bool) -> None:

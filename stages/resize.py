@@ -64,7 +64,9 @@ def store(path: Path, clip: clips.Clip, quality: dict[int, int | None], resize: 
         np.lib.format.write_array_header_1_0(out, header)
 
         def small(number: int) -> np.ndarray:
-            return shrink(Image.fromarray(clip.frame(number)), resize, quality[number])
+            # Saved again, a frame must have its full size.
+            reduced = resize.decode == "scaled" and quality[number] is None
+            return shrink(clip.image(number, resize.size if reduced else None), resize, quality[number])
 
         for frame in parallel(small, list(quality)):
             out.write(frame.tobytes())

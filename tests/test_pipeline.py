@@ -192,3 +192,21 @@ def test_a_user_s_clips_in_the_place_of_an_output_survive_a_first_run(restored: 
     printed = restored.run("dvc", "repro", "--force", "--single-item", "fetch", fails=True)
     assert "data/raw/holiday.avi: not made by the pipeline" in printed and own.read_text() == "mine"
     own.unlink()
+
+
+TWO_AT_ONCE = """\
+dvc repro --force --single-item train > .dvc/tmp/first 2>&1 & first=$!
+until grep -q "Running stage 'train'" .dvc/tmp/first; do sleep 0.1; done
+dvc repro --force --single-item train > .dvc/tmp/second 2>&1
+second=$?
+wait $first && exit $second
+"""
+
+
+def test_of_two_repros_at_once_one_says_so_and_the_other_ends_as_ever(restored: Clone) -> None:
+    before = restored.outputs()
+    restored.run("bash", "-c", TWO_AT_ONCE, fails=True)
+    first, second = ((restored.folder / ".dvc/tmp" / name).read_text() for name in ("first", "second"))
+    assert ran(first) == ["train"] and "ERROR" not in first, first
+    assert "is busy" in second and "dvc repro" in second, second
+    assert restored.outputs() == before

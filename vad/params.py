@@ -52,6 +52,7 @@ class Resize(Section):
 
     size: Annotated[Integer, Field(ge=32, le=1024, multiple_of=32)]
     interpolation: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(description="PIL's, antialiased")
+    decode: Literal["exact", "scaled"] = Field(description="of JPEGs")
 
 
 class Stress(Section):
@@ -119,6 +120,12 @@ class Train(Section):
         return self
 
 
+class Infer(Section):
+    """The autoencoder on the frames that are scored."""
+
+    precision: Precision
+
+
 class Smooth(Section):
     """Temporal smoothing of the scores of a clip, by frame number."""
 
@@ -174,6 +181,7 @@ class Params(Section):
     stress: Stress
     repair: Repair
     train: Train
+    infer: Infer
     motion: Motion
     predict: Predict
     memory: Memory

@@ -64,10 +64,15 @@ function showCards() {
 }
 
 function showClip() {
-  const { frame, label, score } = clip(), all = part().clips.flatMap((one) => one.score);
+  const { frame, label, score, film } = clip(), all = part().clips.flatMap((one) => one.score);
   byId("clip").value = state.clip;
   byId("clip-about").textContent = `${state.clip + 1} of ${count(part().clips.length, "clip")}; ` +
     `${count(frame.length, "frame")}, ${label ? `${label.filter(Boolean).length} anomalous` : "truth unknown"}`;
+  byId("film").hidden = !film;
+  if (film) {
+    byId("film").href = film.address;
+    byId("film").textContent = film.outdated ? "watch the film (of other scores than these)" : "watch the film";
+  }
   const range = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
   state.positions = drawTimeline("timeline", clip(), range, LANES, data.colours);
   byId("components-missing").textContent = data.without_components;

@@ -10,13 +10,18 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
-from competition import leaderboard
+from competition import leaderboard, submit
 from competition.leaderboard import Entry
-from faults import kaggle_catalogue
+from faults import kaggle_catalogue, stage_runner
 from faults.kaggle_server import Server
 from faults.kaggle_site import SIGNATURE, TOKEN, Site
 from tests.clone import Clone, ran
@@ -166,6 +171,64 @@ def test_an_answer_that_never_comes_is_given_up(tmp_path: Path) -> None:
     )
     printed = subprocess.check_output([sys.executable, "-c", code], cwd=TOP, text=True, timeout=20)
     assert printed == "Kaggle: a try: the connection failed; check it, then run again\n"
+
+
+def at_once(entry: Entry | None) -> None:
+    """Hand in the submission.csv of the working folder as `entry`, or bring the table there up to date."""
+    if entry:
+        submit.hand_in(entry, submit.FILE, patience=60)
+    else:
+        leaderboard.main()
+
+
+def test_several_who_submit_at_once_lose_no_row_and_send_no_ranking_twice(site: Server, tmp_path: Path) -> None:
+    (tmp_path / "submission.csv").write_text("Id,Predicted\n1_939,0.5\n")
+    leaderboard.write([entry(0.5, "0.5", 1)], tmp_path / leaderboard.TABLE, tmp_path / leaderboard.PICTURE)
+    one, other = (replace(entry(0.5, "", 1), ranking=ranking, submission="") for ranking in ("a" * 16, "b" * 16))
+
+    def run(one: Entry | None) -> tuple[int | None, str]:
+        return stage_runner.alone(tmp_path, at_once, one, environment=site.environment(tmp_path))
+
+    with ThreadPoolExecutor(4) as pool:
+        (*twice, single, listed) = pool.map(run, [one, one, other, None])
+    assert sorted(code or 0 for code, _ in twice) == [0, 1] and single[0] == listed[0] == 0, (twice, single, listed)
+    said = "".join(printed for _, printed in (*twice, single, listed))
+    assert "another `make submit` or `make leaderboard` is at it; waiting" in said
+    assert f"its ranking {one.ranking} was submitted on" in said
+    assert len(site.site.submissions) == 2
+    rows = leaderboard.read(tmp_path / leaderboard.TABLE)
+    assert sorted((row.ranking, row.public) for row in rows) == [
+        (f"{1:016x}", "0.5"), (one.ranking, "0.6493"), (other.ranking, "0.6493"),
+    ]  # fmt: skip
+
+
+def test_one_held_out_clip_or_no_validation_ap_keeps_nobody_from_submitting(site: Server, tmp_path: Path) -> None:
+    for path in (submit.SCORES, submit.SAMPLE, submit.EVALUATION):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    scores = pd.DataFrame({"split": "test", "video": "01", "frame": [3, 4], "score": [0.25, 0.5]})
+    scores.to_csv(tmp_path / submit.SCORES, index=False)
+    (tmp_path / submit.SAMPLE).write_text("Id,Predicted\n1_3,0\n1_4,0\n")
+    (tmp_path / submit.FILE).write_text("Id,Predicted\n1_3,0.25\n1_4,0.5\n")
+    no_interval = {"ap_low": None, "ap_high": None}
+    found = []
+    for evaluation in ({}, {"validation": {"ap": None} | no_interval}, {"validation": {"ap": 0.5} | no_interval}):
+        (tmp_path / submit.EVALUATION).write_text(json.dumps(evaluation))
+        found.append(submit.examine(tmp_path, "0123456789", ""))
+    assert [known.ap for known in found] == ["", "", "0.5000"]
+    assert {(known.ap_low, known.ap_high) for known in found} == {("", "")}
+    for known, score in zip(found[1:], ("0.6", "0.7"), strict=True):
+        row = replace(known, date="2026-01-01 00:00:00", public=score, submission=score)
+        listed = SimpleNamespace(
+            description=known.message(), date=datetime(2026, 1, 1), ref=score, public_score=score, private_score=""
+        )
+        assert leaderboard.parse(listed) == row, "it comes back from Kaggle's list alone"
+        leaderboard.write([row], tmp_path / leaderboard.TABLE, tmp_path / leaderboard.PICTURE)
+        assert leaderboard.read(tmp_path / leaderboard.TABLE) == [row]
+        assert leaderboard.correlation([row], "public") == (None, bool(known.ap))
+    (tmp_path / leaderboard.TABLE).unlink()
+    code, printed = stage_runner.alone(tmp_path, at_once, found[0], environment=site.environment(tmp_path))
+    assert code == 0, printed
+    assert site.site.submissions[0]["description"] == "0123456789 - | validation AP - | ranking " + found[0].ranking
 
 
 def entry(ap: float, public: str, number: int) -> Entry:

@@ -147,10 +147,14 @@ def test_a_file_that_is_missing_or_something_else_is_an_error_in_one_line(tmp_pa
         assert "\n" not in str(error.value)
 
 
-def test_offline_says_where_the_weights_may_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_says_where_the_weights_may_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(memory, "get_model", offline)
-    with pytest.raises(VadError, match=r"memory.features = resnet50: .*no network.*name a file .* in memory.weights"):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(
+        VadError,
+        match=r"memory.features = resnet50: .*no network.*put resnet50-0676ba61.pth .*, or name a file of them",
+    ):
         memory.Pretrained("resnet50", None)

@@ -1,12 +1,10 @@
-"""Clips: frames by number, whatever they are stored as; held-out frames that never meet training."""
+"""Clips: frames by number, whatever they are stored as; whatever they are stored as."""
 
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.tiny_clips import walking_square
 from vad import VadError
@@ -98,35 +96,6 @@ def test_a_name_without_a_number_is_refused() -> None:
         clips.frame_number("cover.jpg")
 
 
-numbers = st.integers(60, 120).map(lambda count: np.arange(count))
-
-
-@given(
-    st.dictionaries(st.text("0123456789", min_size=2, max_size=2), numbers, min_size=1, max_size=8), st.integers(1, 6)
-)
-def test_no_held_out_frame_is_in_training_and_no_calibration_frame_in_validation(
-    training: dict[str, np.ndarray], holdout: int
-) -> None:
-    parts = clips.divide(training, holdout)
-    frames = {part: {(v, n) for v, ns in chosen.items() for n in ns.tolist()} for part, chosen in parts.items()}
-    every = {(video, number) for video, ns in training.items() for number in ns.tolist()}
-    assert all(frames.values())
-    assert sum(map(len, frames.values())) == len(set.union(*frames.values()))
-    assert set.union(*frames.values()) <= every
-    if len(training) >= 4 and len(training) - holdout >= 2:
-        assert len(parts["train"]) == len(training) - holdout
-        assert not set(parts["train"]) & (set(parts["holdout"]) | set(parts["validation"]))
-    for one, other in (("train", "holdout"), ("train", "validation"), ("holdout", "validation")):
-        for video in set(parts[one]) & set(parts[other]):
-            nearest = np.abs(np.subtract.outer(parts[one][video], parts[other][video])).min()
-            assert nearest >= clips.GUARD
-
-
-def test_too_few_training_frames_are_refused_with_what_to_do() -> None:
-    with pytest.raises(VadError, match=r"data.holdout_clips = 2: leaves no frame for .* give more or longer clips"):
-        clips.divide({"01": np.arange(20)}, 2)
-
-
 def test_components_come_back_bit_by_bit(tmp_path: Path) -> None:
     import pandas as pd
 
@@ -135,6 +104,33 @@ def test_components_come_back_bit_by_bit(tmp_path: Path) -> None:
     tables.write_components(tmp_path / "two.npz", table)
     pd.testing.assert_frame_equal(tables.read_components(tmp_path / "one.npz"), table, check_dtype=False)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_table_that_was_cut_off_is_named(tmp_path: Path, share: float) -> None:
+    import pandas as pd
+
+    path = tmp_path / "motion.npz"
+    tables.write_components(path, pd.DataFrame({"split": "test", "video": "01", "frame": range(50), "flow_max": 0.5}))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(
+        VadError, match=r"motion\.npz: not a whole table \(.+\); delete it and run `dvc repro`$"
+    ) as raised:
+        tables.read_components(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_resized_clips_that_were_cut_off_are_named(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    path = tmp_path / "test" / "01.npy"
+    np.save(path, walking_square(3))
+    (tmp_path / "test" / "index.csv").write_text("split,video,frame\ntest,01,5\ntest,01,6\ntest,01,7\n")
+    content = path.read_bytes()
+    for size in (0, 60, 5000):
+        path.write_bytes(content[:size])
+        with pytest.raises(VadError, match=r"01\.npy: not a whole array \(.+\); run `dvc repro -f resize`$"):
+            clips.open_resized(tmp_path, "test")
 
 
 def test_csv_keeps_clip_names_and_every_bit_of_a_float(tmp_path: Path) -> None:

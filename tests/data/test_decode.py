@@ -130,6 +130,42 @@ def test_sixteen_bits_are_never_cut_to_eight_in_silence(channels: int, suffix: s
         clips.decode(content, "frame 7")
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP"])
+def test_images_after_the_first_of_a_file_are_never_dropped_in_silence(kind: str) -> None:
+    first, *others = (Image.fromarray(frame) for frame in walking_square(3))
+    buffer = io.BytesIO()
+    first.save(buffer, kind, save_all=True, append_images=others)
+    with pytest.raises(VadError, match=r"^frame 7 is a file of 3 images$"):
+        clips.decode(buffer.getvalue(), "frame 7")
+
+
+def test_the_preview_in_a_camera_s_jpeg_is_no_frame() -> None:
+    first, other = (Image.fromarray(frame) for frame in walking_square(2))
+    buffer = io.BytesIO()
+    first.save(buffer, "MPO", save_all=True, append_images=[other.resize((16, 12))])
+    assert clips.decode(buffer.getvalue(), "frame 7").size == (64, 48)
+
+
+def test_a_ppm_of_more_than_eight_bits_is_refused() -> None:
+    for kind, channels in ((b"P5", 1), (b"P6", 3)):
+        for largest in (1023, 65535):
+            content = kind + f" 4 3 {largest} ".encode() + bytes(4 * 3 * channels * 2)
+            with pytest.raises(VadError, match="has more than 8 bits a channel"):
+                clips.decode(content, "frame 7")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (8, 8), (64, 15), (15, 64)])
+def test_frames_too_small_to_measure_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(VadError, match=rf"^frame 7 is {size[0]}x{size[1]}, smaller than 16x16$"):
+        clips.decode(encoded(Image.new("RGB", size), "PNG"), "frame 7")
+    if min(size) % 2 == 0:
+        write_video(tmp_path / "01.avi", np.zeros((5, *size[::-1], 3), np.uint8))
+        (video,) = sources.find_clips(tmp_path)
+        for read in (decode.numbers, lambda found: list(decode.frames(found))):
+            with pytest.raises(VadError, match=rf"01\.avi: its frames are {size[0]}x{size[1]} pixels, smaller than"):
+                read(video)
+
+
 def test_cmyk_is_refused() -> None:
     with pytest.raises(VadError, match=r"^frame 7 is CMYK, not RGB$"):
         clips.decode(encoded(Image.new("CMYK", (8, 8)), "JPEG"), "frame 7")

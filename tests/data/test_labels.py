@@ -1,6 +1,7 @@
 """Labels are of frame numbers, never of positions, whatever form they come in."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,33 @@ def write_matlab73(path: Path, marked: list[int]) -> Path:
 def test_a_frame_is_anomalous_when_any_pixel_is(tmp_path: Path, write: object) -> None:
     path = write(tmp_path / "1_label.mat", MARKED)  # type: ignore[operator]
     assert avenue_masks.anomalous_frames(path).tolist() == MARKED
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int16, np.int64, np.float32, float, complex])
+def test_masks_of_every_kind_of_number_are_read(tmp_path: Path, kind: type, compressed: bool) -> None:
+    array = np.empty((1, 5), object)
+    array[0] = [
+        np.zeros((3, 5), kind),
+        np.eye(3, 5, 4, kind),
+        np.zeros((0, 0), kind),
+        np.ones(1, kind),
+        np.eye(9, 9, 0, kind),
+    ]
+    if kind is complex:
+        array[0, 3] = np.array([1j])
+    path = tmp_path / "1_label.mat"
+    scipy.io.savemat(path, {"before": np.arange(9), "volLabel": array, "after": 1}, do_compression=compressed)
+    assert avenue_masks.anomalous_frames(path).tolist() == [0, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("content", ["cell of text", "cell of cells", "text"])
+def test_a_matlab_variable_of_that_name_that_is_no_mask_is_named(tmp_path: Path, content: str) -> None:
+    cell = np.empty(1, object)
+    cell[0] = cells(MARKED) if content == "cell of cells" else "text"
+    scipy.io.savemat(tmp_path / "1_label.mat", {"volLabel": cell if "cell" in content else content})
+    with pytest.raises(VadError, match=r"1_label\.mat: not a readable MATLAB file \(.*(no numbers|no cell array)\)"):
+        avenue_masks.anomalous_frames(tmp_path / "1_label.mat")
 
 
 @pytest.mark.parametrize("write", [write_matlab5, write_matlab73])
@@ -113,6 +141,13 @@ def test_a_table_of_ids_is_read_as_a_replicas_truth(tmp_path: Path) -> None:
         ("Id,label\n1_x,1\n", "Id '1_x' is not CLIP_FRAME"),
         ("video,frame,label\n1,1.5,1\n", r"clip 1: frame 1\.5 is not a number"),
         ("video,frame,label\n1,,1\n", "clip 1: frame .*is not a number"),
+        ("video,frame,label\n1,1e30,1\n", r"clip 1: frame 1e\+30 is not a number that a frame can have$"),
+        ("video,frame,label\n1,inf,1\n1,2,0\n", "clip 1: frame inf is not a number"),
+        ("video,frame,label\n1,-1,1\n", "clip 1: frame -1 is not a number"),
+        ("Id,label\n1_99999999999999999999,1\n1_2,1\n", "frame 99999999999999999999 is not a number"),
+        ('video,frame,label\n"a\nall is well",x,1\n', r"clip 'a\\nall is well': frame x is not a number"),
+        ('video,frame,label\na,1,"1\nfine"\n', r"label '1\\nfine' is neither 0 nor 1"),
+        ('video,frame,"lab\nel"\na,1,1\n', r"no column label; its header is 'video,frame,lab\\nel'"),
         ("Id,label\n1_939,1\n01_939,0\n", "frame 1_939 is labelled more than once"),
         ("frame,label\n1,1\n", "no column video"),
         ("video,frame\n1,1\n", "no column label"),
@@ -120,8 +155,23 @@ def test_a_table_of_ids_is_read_as_a_replicas_truth(tmp_path: Path) -> None:
 )
 def test_a_table_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "labels.csv").write_text(text)
-    with pytest.raises(VadError, match=message):
+    with pytest.raises(VadError, match=message) as raised:
         labels.read(tmp_path / "labels.csv")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_clip_s_name_of_thousands_of_digits_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"video,frame,label\n0{'9' * 5000},1,1\n")
+    assert labels.read(tmp_path / "labels.csv")["Id"].tolist() == [f"{'9' * 5000}_1"]
+
+
+def test_a_pipe_among_the_labels_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(VadError, match=r"labels\.csv: no labels"):
+        labels.find(tmp_path)
+    os.mkfifo(tmp_path / "1_label.mat")
+    with pytest.raises(VadError, match=r"no mask 1_label\.mat for clip 01; add it"):
+        labels.read_masks(tmp_path, scores("01", [0]), whole=False)
 
 
 def test_labels_are_found_by_what_they_are(tmp_path: Path) -> None:

@@ -77,6 +77,33 @@ def test_ap_and_auroc_equal_scikit_learn_with_ties_and_weights(case: tuple[np.nd
         assert math.isclose(metrics.auroc(labels, scores, given_weights), expected, **CLOSE)
 
 
+def test_on_a_thousand_random_cases_ap_and_auroc_are_those_of_scikit_learn_and_torchmetrics() -> None:
+    import torch
+
+    import vad.models.torchvision_compat  # noqa: F401  must come before torchvision, which torchmetrics imports
+
+    # isort: split
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+    rng = np.random.default_rng(7)
+    of_one_class = 0
+    for _ in range(1000):
+        length, levels = int(rng.integers(1, 200)), int(rng.choice([1, 2, 5, 50, 100_000]))
+        scores = rng.integers(0, levels, length) / levels  # in [0, 1): torchmetrics squashes what lies outside
+        labels = (rng.random(length) < rng.choice([0, 0.02, 0.25, 0.5, 0.98, 1])).astype(int)
+        found = metrics.average_precision(labels, scores), metrics.auroc(labels, scores)
+        if labels.min() == labels.max():  # the libraries give 0, 1, nan or a warning
+            assert all(map(math.isnan, found))
+            of_one_class += 1
+            continue
+        expected = average_precision_score(labels, scores), roc_auc_score(labels, scores)
+        assert found == pytest.approx(expected, rel=0, abs=1e-12)
+        tensors = torch.from_numpy(scores), torch.from_numpy(labels)
+        single = binary_average_precision(*tensors).item(), binary_auroc(*tensors).item()  # in float32
+        assert found == pytest.approx(single, rel=0, abs=1e-5)
+    assert 300 < of_one_class < 500
+
+
 @given(vectors())
 def test_precision_recall_curve_equals_scikit_learn(case: tuple[np.ndarray, ...]) -> None:
     labels, scores, _ = case

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.published import published
 from vad import VadError, registry
 from vad.components import reconstruction, views
 from vad.models import autoencoder, encoders
@@ -296,14 +297,15 @@ def test_pretrained_weights_that_cannot_be_had_end_in_one_line(
 def test_pretrained_weights_are_taken_from_torch_s_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str, ours: str, theirs: str
 ) -> None:
-    from torchvision.models import get_model, get_model_weights
+    from torchvision.models import get_model
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     source = get_model(encoder, weights=None).state_dict()
     source[theirs] = torch.rand_like(source[theirs])
-    name = get_model_weights(encoder)["IMAGENET1K_V1"].url.rsplit("/", 1)[1]
-    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    torch.save(source, tmp_path / "hub" / "checkpoints" / name)
+    path = tmp_path / "hub" / "checkpoints" / "published.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(source, path)
+    path = published(monkeypatch, path)
     network = autoencoder.Autoencoder(encoder, pretrained=True)
     assert torch.equal(network.encoder.state_dict()[ours], source[theirs])
-    (tmp_path / "hub" / "checkpoints" / name).unlink()  # up to 346 MB
+    path.unlink()  # up to 346 MB

@@ -14,7 +14,7 @@ from stages import diagnose
 from tests.tiny_clips import walking_square
 from vad import VadError
 from vad.data import clips
-from vad.quality import corruption, diagnosis
+from vad.quality import contrast, corruption, diagnosis
 
 SEED = 3
 
@@ -46,8 +46,8 @@ def diagnosed(training: clips.Clip, clip: clips.Clip) -> pd.DataFrame:
     return diagnosis.decide(diagnosis.measure_clip("test", clip, known), lines)
 
 
-@pytest.mark.parametrize("amplitude", [10.0, 20.0, corruption.STATIC_AMPLITUDE])
-def test_flips_and_static_are_found_where_they_are_and_nowhere_else(tmp_path: Path, amplitude: float) -> None:
+@pytest.mark.parametrize("amplitude", [10.0, 20.0, corruption.NOISE_AMPLITUDE])
+def test_flips_and_noise_are_found_where_they_are_and_nowhere_else(tmp_path: Path, amplitude: float) -> None:
     flipped, noisy = np.random.default_rng(0).random((2, 40)) < [[0.2], [0.3]]
     assert (flipped & noisy).any() and (~flipped & ~noisy).any()
     clip = stored(tmp_path / "01.zip", corrupted(scene(offset=100), flipped, noisy, amplitude))
@@ -57,7 +57,7 @@ def test_flips_and_static_are_found_where_they_are_and_nowhere_else(tmp_path: Pa
     assert found["frozen"].sum() == 0
 
 
-def test_another_light_is_neither_flip_nor_static_but_a_shift(tmp_path: Path) -> None:
+def test_another_light_is_neither_flip_nor_noise_but_a_shift(tmp_path: Path) -> None:
     brighter = np.clip(scene(offset=60) * 0.9 + 40.0, 0, 255).astype(np.uint8)
     training = scene()
     found = diagnosed(stored(tmp_path / "train.zip", training), stored(tmp_path / "01.zip", brighter))
@@ -82,13 +82,27 @@ def test_noise_level_of_a_smooth_image_is_that_of_rounding() -> None:
     assert diagnosis.noise_level(slope) < 0.7
 
 
-def test_correlations_are_pearson_s_and_0_for_one_grey() -> None:
-    frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in scene(10)]
+@pytest.mark.parametrize("size", [(2, 2), (3, 40), (48, 64), (101, 77), (240, 360)])
+def test_a_flipped_frame_agrees_with_the_background_as_it_did_upright_but_the_other_way(size: tuple[int, int]) -> None:
+    frames = [cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size[::-1]) for frame in scene(10)]
     background = diagnosis.Background(frames)
-    median = np.median(frames, axis=0)
-    for found, expected in zip(background.correlations(frames[0]), (median, median[::-1]), strict=True):
-        assert found == pytest.approx(np.corrcoef(frames[0].ravel(), expected.ravel())[0, 1], abs=1e-5)
-    assert background.correlations(np.full_like(frames[0], 90)) == (0, 0)
+    upright, flipped = background.correlations(frames[0])
+    assert background.correlations(cv2.flip(frames[0], 0)) == pytest.approx((flipped, upright), abs=1e-3)
+    assert background.correlations(np.full_like(frames[0], 90)) == pytest.approx((0, 0), abs=1e-6)
+    if min(size) >= 48:
+        assert upright > flipped + 0.2
+        assert background.shift(cv2.flip(frames[0], 0)) == pytest.approx(background.shift(frames[0]), abs=3)
+
+
+@settings(max_examples=25)
+@given(st.floats(0.5, 1.2), st.floats(0, 60), st.floats(0, 0.7))
+def test_light_of_another_strength_and_from_below_leaves_the_contrast(gain: float, rise: float, dark: float) -> None:
+    frame = cv2.resize(cv2.cvtColor(scene(1)[0], cv2.COLOR_RGB2GRAY), (256, 192)).astype(np.float32)
+    light = gain * np.linspace(1 - dark, 1, 192)[:, None]
+    relit = np.clip(frame * light + rise, 0, 255).round().astype(np.uint8)
+    pattern = contrast.local_contrast(frame)
+    upright, flipped = contrast.agreement(contrast.local_contrast(relit), pattern)
+    assert upright > 0.5 * contrast.agreement(pattern, pattern)[0] and flipped < upright / 2
 
 
 def test_a_frame_shown_twice_is_frozen_even_flipped_and_a_standing_scene_is_not(tmp_path: Path) -> None:
@@ -133,14 +147,44 @@ def test_frames_of_every_size_in_training_have_their_own_background(tmp_path: Pa
     assert (measured["corr_flipped"] > measured["corr_upright"]).all()
 
 
+def training_measured(count: int) -> pd.DataFrame:
+    """Measurements of clean training frames of a scene that does not look the same top to bottom."""
+    draw = np.random.default_rng(0).normal
+    means = {"noise": (2, 0.1), "change": (1.5, 0.1), "corr_upright": (0.6, 0.03), "corr_flipped": (-0.1, 0.03)}
+    return pd.DataFrame({name: draw(*mean, count) for name, mean in means.items()})
+
+
 def test_thresholds_come_from_training_and_a_stray_bad_frame_does_not_move_them() -> None:
-    rng = np.random.default_rng(0)
-    training = pd.DataFrame({"noise": rng.normal(2, 0.1, 1000), "change": rng.normal(1.5, 0.1, 1000)})
+    training = training_measured(1000)
     clean = diagnosis.thresholds(training)
-    training.loc[:3, ["noise", "change"]] = 50.0, 0.0
+    training.loc[:3, ["noise", "change", "corr_upright", "corr_flipped"]] = 50.0, 0.0, -0.1, 0.6
     for before, after in zip(clean, diagnosis.thresholds(training), strict=True):
         assert after == pytest.approx(before, rel=0.03)
     assert clean.noise == pytest.approx(1.5 * 2.23, rel=0.05) and clean.change == pytest.approx(0.15, rel=0.05)
+    assert clean.flip == pytest.approx(0.6 / 2, rel=0.05)
+
+
+def test_what_a_few_of_many_training_frames_show_is_found_in_no_other_frame() -> None:
+    training = training_measured(5000)
+    night = training.index[:12]  # a quarter of a percent
+    training.loc[night, ["noise", "corr_upright", "corr_flipped"]] = 9.0, 0.05, 0.5
+    lines = diagnosis.thresholds(training)
+    assert lines.noise > 9 * 1.2 and lines.flip > 0.45 + 0.09
+    assert diagnosis.decide(training, lines)[["flipped", "noisy"]].to_numpy().sum() == 0
+
+
+@pytest.mark.parametrize("corr", [0.0, 0.5])
+def test_where_the_scene_tells_nothing_a_flip_still_takes_a_margin(corr: float) -> None:
+    training = training_measured(40).assign(corr_upright=corr, corr_flipped=corr)
+    lines = diagnosis.thresholds(training)
+    measured = training.assign(corr_flipped=corr + np.linspace(-0.09, 0.09, 40))
+    assert diagnosis.decide(measured, lines)["flipped"].sum() == 0
+
+
+def test_disagreement_with_the_upright_background_makes_no_flip() -> None:
+    lines = diagnosis.thresholds(training_measured(40))
+    measured = training_measured(2).assign(corr_upright=[-0.6, -0.1], corr_flipped=[0.1, 0.6])
+    assert diagnosis.decide(measured, lines)["flipped"].tolist() == [0, 1]
 
 
 def test_precision_and_recall_count_the_frames_that_both_know() -> None:
@@ -210,8 +254,8 @@ def test_truth_without_its_columns_is_refused_by_name(tree: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("amplitude", [10.0, corruption.STATIC_AMPLITUDE])
-def test_on_real_clips_every_flip_and_all_static_is_found(real_data: Path, tmp_path: Path, amplitude: float) -> None:
+@pytest.mark.parametrize("amplitude", [10.0, corruption.NOISE_AMPLITUDE])
+def test_on_real_clips_every_flip_and_all_noise_is_found(real_data: Path, tmp_path: Path, amplitude: float) -> None:
     def read(folder: str) -> np.ndarray:
         paths = sorted((real_data / "ped2" / folder).glob("*.jpg"))
         return np.stack([cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths[::2]])  # type: ignore

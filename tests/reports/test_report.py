@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from competition import leaderboard
 from reports import content, images, provenance, report
@@ -19,17 +18,6 @@ from tests.clone import Clone
 from vad import VadError
 from vad.data.clips import MappedClip
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LARGEST = 25_000_000
 EVIL = "</script><img src=x onerror=alert(1)>&lt;b>"
 
@@ -301,17 +289,6 @@ def test_a_name_cannot_leave_its_place_in_the_page(data: dict[str, Any]) -> None
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser on PATH: none of {', '.join(BROWSERS)}")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Open a file offline; at the end no page has complained, asked for anything else, or raised a dialog."""
@@ -384,6 +361,24 @@ def test_choosing_a_clip_changes_the_timeline(
     page.focus("#scrub")
     page.keyboard.press("Home")
     assert fact(page, "Frame") == "3"
+
+
+def test_clip_that_was_filmed_has_a_link_to_its_film_and_others_have_none(
+    data: dict[str, Any], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    filmed = json.loads(json.dumps(data))
+    first, second, third = filmed["parts"]["benchmark"]["clips"]
+    first["film"], second["film"] = ({"address": f"films/{old}.mp4", "outdated": old} for old in (False, True))
+    third["film"] = None
+    path = tmp_path / "filmed.html"
+    path.write_text(report.render(filmed))
+    page = open_page(path)
+    assert page.is_visible("#film") and page.inner_text("#film") == "watch the film"
+    assert page.get_attribute("#film", "href") == "films/False.mp4"
+    page.click("#next")
+    assert page.get_attribute("#film", "href") == "films/True.mp4" and "other scores" in page.inner_text("#film")
+    page.click("#next")
+    assert not page.is_visible("#film")
 
 
 def test_validation_and_benchmark_are_chosen_apart_and_named(

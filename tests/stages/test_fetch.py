@@ -10,6 +10,7 @@ from faults import damage, stage_runner
 from faults.stage_runner import ROOT
 from stages import extract, fetch
 from vad import VadError
+from vad.data import sources
 from vad.storage import archives
 
 
@@ -145,3 +146,49 @@ def test_labels_put_beside_those_of_a_run_are_refused(folder: Path) -> None:
     with pytest.raises(VadError, match=r"data/labels/mine.csv: not made by the pipeline"):
         fetched("folder")
     assert Path("data/labels/labels.csv").exists() and Path("data/raw/manifest.json").exists()
+
+
+def test_a_clip_that_is_copied_in_while_fetch_reads_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise DVC would take the data with the new clip for what was read."""
+    whole = sources.digest
+
+    def digest(clip: sources.Source) -> sources.Digest:
+        if clip.video == "02" and not clip.images:
+            shutil.copytree(damage.CLIP, damage.CLIP.with_name("03"))
+        return whole(clip)
+
+    monkeypatch.setattr(sources, "digest", digest)
+    with pytest.raises(VadError, match=r"testing/03/.*: came, went or changed while the clips were read; run again"):
+        fetched("folder")
+    assert not Path("data/raw/manifest.json").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert [video for video, _ in fetched("folder")["testing"]] == ["01", "02", "03"]
+
+
+def test_an_archive_that_is_copied_in_while_another_is_unpacked_ends_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage.pack(folder)
+    whole = archives.unpack
+
+    def unpack(archive: Path, target: Path) -> Path:
+        shutil.copy(archive, archive.with_name("second.zip"))
+        return whole(archive, target)
+
+    monkeypatch.setattr(archives, "unpack", unpack)
+    with pytest.raises(VadError, match=r"second\.zip: came, went or changed while the clips were read; run again"):
+        fetched()
+
+
+@pytest.mark.parametrize("name", ["testing/01/frame_00944.jpg", "testing/02.avi", "training/04/frame_00030.jpg"])
+def test_extract_takes_the_frames_that_fetch_read_and_no_others(folder: Path, name: str) -> None:
+    fetched("folder")
+    path = folder / ROOT / name
+    content = path.read_bytes()
+    path.write_bytes(content + b" ")
+    with pytest.raises(VadError, match=rf"{name}: changed since the clips were fetched; run `dvc repro` again"):
+        extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))
+    assert not Path("metrics/data.json").exists()
+    path.write_bytes(content)
+    extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))

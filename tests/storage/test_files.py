@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vad import VadError
-from vad.storage import files
+from vad.storage import files, tables
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -40,3 +40,9 @@ def test_a_copy_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(range(256)))
     files.copy(tmp_path / "a", tmp_path / "deep" / "b")
     assert (tmp_path / "deep" / "b").read_bytes() == bytes(range(256))
+
+
+def test_a_column_by_its_name_of_earlier_days_is_read(tmp_path: Path) -> None:
+    (tmp_path / "corruption.csv").write_text("video,frame,flipped,static\n01,3,0,1\n")
+    table = tables.read_csv(tmp_path / "corruption.csv", ["video", "frame", "flipped", "noisy"])
+    assert table["noisy"].tolist() == [1] and table["video"].tolist() == ["01"]

@@ -22,7 +22,7 @@ from torchvision.models.feature_extraction import create_feature_extractor  # is
 from vad import VadError
 from vad.components import pooling
 from vad.data import clips
-from vad.models import autoencoder, predictor, runtime
+from vad.models import autoencoder, predictor, runtime, weights
 from vad.models.autoencoder import to_images
 from vad.params import Params
 from vad.quality import reading, repair
@@ -106,21 +106,18 @@ class Network(Protocol):
 class Pretrained(torch.nn.Module):
     """A backbone of torchvision with weights from ImageNet, on images in [0, 1]."""
 
-    def __init__(self, name: str, weights: Path | None) -> None:
-        """`weights`: a file of its state dict, as torchvision saves it; None takes torchvision's own.
+    def __init__(self, name: str, weights_file: Path | None) -> None:
+        """`weights_file`: of its state dict, as torchvision saves it; None takes torchvision's own.
 
         Raises VadError for a file that is missing or holds something else, and where nothing can be downloaded.
         """
         super().__init__()
-        try:
-            network = get_model(name, weights="IMAGENET1K_V1" if weights is None else None)
-        except OSError as error:
-            raise VadError(
-                f"memory.features = {name}: its weights can't be downloaded ({error}); "
-                "name a file of them in memory.weights"
-            ) from None
-        if weights is not None:
-            _load(network, name, weights)
+        network = get_model(name, weights=None)
+        if weights_file is None:
+            otherwise = ", or name a file of them in memory.weights"
+            network.load_state_dict(weights.imagenet(name, f"memory.features = {name}", otherwise))
+        else:
+            _load(network, name, weights_file)
         stages = CONVNEXT_STAGES if name == "convnext_tiny" else RESNET_STAGES
         self.stages = create_feature_extractor(network.eval(), stages)
 
@@ -131,15 +128,15 @@ class Pretrained(torch.nn.Module):
 
 
 def _load(network: torch.nn.Module, name: str, path: Path) -> None:
-    """Put weights of a .pth file into a network of torchvision, without running code from it.
+    """Put weights of a file into a network of torchvision, without running code from it.
 
     Raises VadError when the file is missing, damaged or of another network.
     """
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.load_state_dict(weights.read(path))
     except FileNotFoundError:
         raise VadError(f"{path}: no such file; correct memory.weights") from None
-    except Exception as error:  # torch raises many kinds for a file that is not its own
+    except Exception as error:  # torch and safetensors raise many kinds for a file that is not theirs
         reason = " ".join(str(error).split())[:150]
         raise VadError(f"{path}: not torchvision's {name} ({reason}); correct memory.weights") from None
 

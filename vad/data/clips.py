@@ -12,27 +12,30 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from vad import VadError
 from vad.storage import files, tables
 
 JPEG_QUALITY = 95
 EPOCH = (1980, 1, 1, 0, 0, 0)
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 """The decoders that frames may reach: Pillow has others, some of which run programs."""
 LARGEST = 64_000_000
 """Pixels of a frame: twice what 8K video has. More is a damaged header, or meant to fill the memory."""
+SMALLEST = 16
+"""Pixels of a frame's side: what is measured of noise and motion looks at a neighbourhood of 12."""
+LAST = 2**53
+"""Frame numbers end here: more than that JSON and spreadsheets do not tell apart."""
 Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
 INDEX = "index.csv"
-GUARD = 16
-"""Frames left out between two parts of a clip, so that neighbours do not end up on both sides."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Clip(abc.ABC):
     def frame(self, number: int) -> np.ndarray:
         """The frame with that number, (H, W, 3) uint8 RGB. Raises VadError when it is absent or damaged."""
 
+    def image(self, number: int, at_least: int | None = None) -> Image.Image:
+        """The frame as an image, RGB; where that is faster, reduced to no less than `at_least` pixels a side."""
+        return Image.fromarray(self.frame(number))
+
 
 @dataclass(frozen=True)
 class ZippedClip(Clip):
@@ -71,8 +78,7 @@ class ZippedClip(Clip):
         """Whether each frame (T,) has the content of another because its own was bad."""
         return np.array([self.archive.getinfo(self.names[n]).comment == IMPUTED for n in self.numbers.tolist()], bool)
 
-    def image(self, number: int) -> Image.Image:
-        """The decoded image of a frame, RGB."""
+    def image(self, number: int, at_least: int | None = None) -> Image.Image:
         where = f"{self.path}: frame {number}"
         try:
             data = self.archive.read(self.names[number])
@@ -80,7 +86,7 @@ class ZippedClip(Clip):
             raise VadError(f"{where} is not in the clip") from None
         except (zipfile.BadZipFile, OSError) as error:
             raise VadError(f"{where} is damaged ({error}); delete the file and run `dvc repro extract`") from None
-        return decode(data, where)
+        return decode(data, where, at_least)
 
     def frame(self, number: int) -> np.ndarray:
         return np.asarray(self.image(number))
@@ -99,31 +105,54 @@ class MappedClip(Clip):
         return self.array[position]
 
 
-def decode(data: bytes, where: str) -> Image.Image:
+def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
+    A JPEG is decoded to a half, a quarter or an eighth of its size as long as no side falls below `at_least` pixels.
     Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
-    RGB: 16 bits a channel, CMYK, transparency.
+    RGB: several images in one file, 16 bits a channel, CMYK, transparency. So it does for one that is too small.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > LARGEST:
-            raise VadError(f"{where} claims {image.width}x{image.height} pixels")
+        for width, height in _stated(image):
+            if width * height > LARGEST:
+                raise VadError(f"{where} claims {width}x{height} pixels")
+        pictures = getattr(image, "n_frames", 1)
         # Pillow keeps the upper 8 bits of colour and tells it only here.
-        deep = any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF"
+        deep = any(";16" in str(tile) or _largest(tile) > 255 for tile in image.tile) or image.mode[0] in "IF"
+        size = image.size
+        if at_least:
+            image.draft(None, (at_least, at_least))
         image.load()
     except VadError:
         raise
     except Exception as error:  # whatever damaged bytes make a decoder trip over
         reason = str(error) if "BytesIO" not in str(error) else f"no image in its {len(data)} bytes"
         raise VadError(f"{where} can't be decoded: {' '.join(reason.split()) or type(error).__name__}") from None
+    # Some cameras' JPEG files hold a preview too: by the standard (MPO) the first picture is the photograph.
+    if pictures > 1 and image.format != "MPO":
+        raise VadError(f"{where} is a file of {pictures} images")
     if deep:
         raise VadError(f"{where} has more than 8 bits a channel")
     if image.mode in ("CMYK", "LAB"):
         raise VadError(f"{where} is {image.mode}, not RGB")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise VadError(f"{where} is transparent in part")
-    return image.convert("RGB")
+    if min(size) < SMALLEST:
+        raise VadError(f"{where} is {size[0]}x{size[1]}, smaller than {SMALLEST}x{SMALLEST}")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _stated(image: Image.Image) -> list[tuple[int, int]]:
+    """The sizes (width, height) for which a decoder makes room: the image's, and that of a TIFF's tiles."""
+    tags = getattr(image, "tag_v2", {})
+    return [image.size, (tags.get(TILEWIDTH, 0), tags.get(TILELENGTH, 0))]
+
+
+def _largest(tile: Any) -> int:
+    """The largest value of a pixel, where a decoder is told it: a PPM's."""
+    value = tile.args[-1] if tile.codec_name.startswith("ppm") else 0
+    return value if isinstance(value, int) else 0
 
 
 def encode(image: np.ndarray) -> tuple[bytes, str]:
@@ -184,12 +213,18 @@ def open_zips(folder: Path) -> list[ZippedClip]:
 
 
 def open_resized(folder: Path, split: str) -> list[MappedClip]:
-    """Every resized clip of a split, in the order of their names: the INDEX there says which frames they hold."""
+    """Every resized clip of a split, in the order of their names: the INDEX there says which frames they hold.
+
+    Raises VadError for a missing or damaged file.
+    """
     index = tables.read_csv(folder / split / INDEX, tables.KEYS)
     clips = []
     for video, rows in index.groupby("video", sort=True):
         path = folder / split / f"{video}.npy"
-        array = np.load(path, mmap_mode="r")
+        try:
+            array = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise VadError(f"{path}: not a whole array ({error}); run `dvc repro -f resize`") from None
         if len(array) != len(rows):
             raise VadError(f"{path}: {len(array)} frames where the index has {len(rows)}; run `dvc repro -f resize`")
         clips.append(MappedClip(str(video), rows["frame"].to_numpy(np.int64), path, array))
@@ -197,10 +232,16 @@ def open_resized(folder: Path, split: str) -> list[MappedClip]:
 
 
 def frame_number(name: str) -> int:
-    """The frame number that a file name carries: the last run of digits in it. Raises VadError when there is none."""
+    """The frame number that a file name carries: the last run of digits in it.
+
+    Raises VadError when there is none, or it is too large.
+    """
     digits = re.findall(r"\d+", Path(name).stem)
     if not digits:
         raise VadError(f"{name}: no frame number in the file name; name frames like frame_00012.jpg")
+    # The digits first: Python converts no more than a few thousand.
+    if len(digits[-1]) > 1000 or int(digits[-1]) > LAST:
+        raise VadError(f"{name}: the frame number is above {LAST}; name frames like frame_00012.jpg")
     return int(digits[-1])
 
 
@@ -208,35 +249,3 @@ def keys(split: str, clips: Iterable[Clip]) -> pd.DataFrame:
     """The (split, video, frame) rows of clips, in order."""
     rows = [pd.DataFrame({"split": split, "video": clip.video, "frame": clip.numbers}) for clip in clips]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=tables.KEYS)
-
-
-def divide(clips: dict[str, np.ndarray], holdout_clips: int) -> dict[str, dict[str, np.ndarray]]:
-    """Divide training clips (video -> frame numbers, ascending) into train, holdout and validation, disjoint.
-
-    The last `holdout_clips` clips never enter training; where that would leave fewer than two, or there are fewer
-    than four clips, the last third of the last clip is held out instead, behind a guard gap. Of what is held out
-    the first half of every clip is `holdout`, untouched, to calibrate on; the second half, behind a guard gap, is
-    what `validation` is made of. Raises VadError when a part would be empty.
-    """
-    names = sorted(clips)
-    parts: dict[str, dict[str, np.ndarray]] = {"train": {}, "holdout": {}, "validation": {}}
-    if len(names) >= 4 and len(names) - holdout_clips >= 2:
-        held = {name: clips[name] for name in names[-holdout_clips:]}
-        parts["train"] = {name: clips[name] for name in names[:-holdout_clips]}
-    else:
-        last = names[-1]
-        start = len(clips[last]) * 2 // 3
-        held = {last: clips[last][start:]}
-        parts["train"] = {**clips, last: clips[last][: max(start - GUARD, 0)]}
-    for name, numbers in held.items():
-        middle = len(numbers) // 2
-        parts["holdout"][name] = numbers[: max(middle - GUARD // 2, 0)]
-        parts["validation"][name] = numbers[middle + GUARD // 2 :]
-    for part, chosen in parts.items():
-        if not any(map(len, chosen.values())):
-            raise VadError(
-                f"data.holdout_clips = {holdout_clips}: leaves no frame for {part} of {len(names)} training clips; "
-                "give more or longer clips"
-            )
-        parts[part] = {name: numbers for name, numbers in chosen.items() if len(numbers)}
-    return parts

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from vad import VadError
-from vad.data import clips
+from vad.data import clips, sources
 from vad.data.clips import StoredFrame
 from vad.data.sources import Source
 
@@ -19,7 +19,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 import cv2
 
-UNCOUNTED = {".mpg", ".mpeg"}
+UNCOUNTED = {
+    ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".flv", ".asf", ".ogv", ".mxf", ".rm", ".rmvb", ".mjpeg", ".mjpg",
+    ".m2v", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m",
+}  # fmt: skip
 """Containers that do not state how many frames they hold: what OpenCV tells is an estimate."""
 TOLERANCE = 2
 """Sound videos may state this many frames more than they hold."""
@@ -51,9 +54,9 @@ def frames(clip: Source, wanted: Collection[int] | None = None, impute: bool = F
 
     Images pass byte for byte. A video is numbered from 0 and encoded, once, as JPEG of quality 95. A bad frame
     raises VadError, which names it; with `impute` it gets the bytes of the nearest good frame in time among those
-    that are wanted. Raises VadError, too, when none of them is good.
+    that are wanted. Raises VadError, too, when none of them is good, and for a file that is not what `contents` says.
     """
-    found = _video_frames(clip.path) if clip.images is None else _images(clip, wanted)
+    found = _video_frames(clip) if clip.images is None else _images(clip, wanted)
     chosen = (frame for frame in found if wanted is None or frame.number in wanted)
     return _imputed(clip, chosen) if impute else _refused(clip, chosen)
 
@@ -91,6 +94,7 @@ def _imputed(clip: Source, found: Iterable[Found]) -> Iterator[StoredFrame]:
 
 def _images(clip: Source, wanted: Collection[int] | None) -> Iterator[Found]:
     usual = _usual_size(clip)
+    known = dict(zip(clip.images or (), clip.contents, strict=False))
     for number in clip.images or ():
         if wanted is not None and number not in wanted:
             continue
@@ -99,7 +103,14 @@ def _images(clip: Source, wanted: Collection[int] | None) -> Iterator[Found]:
             data = path.read_bytes()
         except OSError as error:
             raise VadError(f"{path}: can't be read ({error.strerror}); mend it or its permissions") from None
+        _refuse_changed(path, known.get(number), sources.content(data))
         yield Found(number, data, path.suffix.lower(), _problem(data, usual))
+
+
+def _refuse_changed(path: Path, known: int | None, found: int) -> None:
+    """Raise VadError when a file has another content than what is known of it, if anything is."""
+    if known not in (None, found):
+        raise VadError(f"{path}: changed since the clips were fetched; run `dvc repro` again")
 
 
 def _problem(data: bytes, usual: tuple[int, int]) -> str:
@@ -128,7 +139,18 @@ def _size(path: Path) -> tuple[int, int] | None:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    """A video, of which nothing is decoded yet. Raises VadError for frames that are too large, or too small."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    width, height = (round(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > clips.LARGEST:
+        raise VadError(
+            f"{path}: its frames are {width}x{height} pixels, more than {clips.LARGEST / 1e6:g} million; "
+            "make it smaller or remove it"
+        )
+    if 0 < min(width, height) < clips.SMALLEST:
+        least = f"{clips.SMALLEST}x{clips.SMALLEST}"
+        raise VadError(f"{path}: its frames are {width}x{height} pixels, smaller than {least}; remove it")
+    return capture
 
 
 def _grabbed(path: Path, capture: cv2.VideoCapture) -> Iterator[tuple[int, str]]:
@@ -160,11 +182,13 @@ def _grabbed(path: Path, capture: cv2.VideoCapture) -> Iterator[tuple[int, str]]
     )
 
 
-def _video_frames(path: Path) -> Iterator[Found]:
-    capture = _open(path)
+def _video_frames(clip: Source) -> Iterator[Found]:
+    if clip.contents:
+        _refuse_changed(clip.path, clip.contents[0], int(sources.digest(clip).files[0]))
+    capture = _open(clip.path)
     usual: tuple[int, int] | None = None
     try:
-        for number, problem in _grabbed(path, capture):
+        for number, problem in _grabbed(clip.path, capture):
             decoded, image = (False, np.empty((0, 0))) if problem else capture.retrieve()
             size = image.shape[1], image.shape[0]
             if not decoded:

@@ -5,26 +5,27 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def of(numbers: Mapping[str, np.ndarray], contents: Mapping[str, str], count: int) -> dict[str, int]:
+def of(numbers: Mapping[str, np.ndarray], contents: Mapping[str, np.ndarray], count: int) -> dict[str, int]:
     """The fold of every training clip, of `count` folds; none below two. Arguments as for `groups`."""
     frames = {video: len(found) for video, found in numbers.items()}
     return assign(groups(numbers, contents), frames, count) if count > 1 else {}
 
 
-def groups(numbers: Mapping[str, np.ndarray], contents: Mapping[str, str]) -> dict[str, str]:
+def groups(numbers: Mapping[str, np.ndarray], contents: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The source video of each clip, named after its first clip: what is left out must share no video with the rest.
 
-    `numbers` are a clip's frame numbers, `contents` a digest of its frames. One video are clips of equal content, and
-    stretches that were cut from one: their names differ in the last character alone, and their frame numbers go on
-    from one clip to the next.
+    `numbers` are a clip's frame numbers, `contents` hashes of its frames, 0 where unknown. One video are clips with a
+    frame in common, and stretches that were cut from one: their names differ in the last character alone, and their
+    frame numbers go on from one clip to the next.
     """
     found: dict[str, str] = {}
-    by_content: dict[str, str] = {}
     previous = ""
     for video in sorted(numbers):
         stretch = previous and video[:-1] and video[:-1] == previous[:-1] and numbers[video][0] > numbers[previous][-1]
-        source = found[previous] if stretch else video
-        found[video] = by_content.setdefault(contents[video], source)
+        shared = [other for other in found if np.intersect1d(contents[other], contents[video]).any()]
+        found[video] = found[previous] if stretch else found[shared[0]] if shared else video
+        for other in shared[1:]:
+            found |= {name: found[video] for name, source in found.items() if source == found[other]}
         previous = video
     return found
 

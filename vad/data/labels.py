@@ -7,6 +7,7 @@ import pandas as pd
 
 from vad import VadError
 from vad.data import avenue_masks
+from vad.data.clips import LAST
 from vad.storage import tables
 
 
@@ -17,7 +18,7 @@ def find(place: Path) -> Path | None:
     """
     if place.is_file():
         return place
-    tables_there = sorted(path for path in place.glob("*.csv") if not path.name.startswith("."))
+    tables_there = sorted(path for path in place.glob("*.csv") if path.is_file() and not path.name.startswith("."))
     found = [path for path in tables_there if path.name == "labels.csv"] or tables_there
     found += sorted({path.parent for path in place.rglob("*_label.mat")})
     if len(found) > 1:
@@ -25,8 +26,14 @@ def find(place: Path) -> Path | None:
         raise VadError(f"{place}: labels twice, in {names[0]} and {names[1]}; keep one")
     others = [path for path in sorted(place.iterdir()) if not path.name.startswith(".") and path.name != "README.md"]
     if others and not found:
-        raise VadError(f"{others[0]}: no labels; {place} may hold masks named N_label.mat or a CSV")
+        raise VadError(f"{shown(others[0])}: no labels; {place} may hold masks named N_label.mat or a CSV")
     return found[0] if found else None
+
+
+def shown(value: object) -> str:
+    """A value from somebody's file in one line: nothing in it can pass for a line of ours."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -45,19 +52,21 @@ def read(path: Path) -> pd.DataFrame:
     table = tables.require(table, ["video", "frame"], path)
     table["kind"] = table.get("kind", "")
     numbers = pd.to_numeric(table["frame"], errors="coerce")
-    odd = table[numbers.isna() | (numbers % 1 != 0)]
+    odd = table[numbers.isna() | (numbers % 1 != 0) | ~numbers.between(0, LAST)]
     if len(odd):
         row = odd.iloc[0]
-        raise VadError(f"{path}: clip {row['video']}: frame {row['frame']} is not a number")
+        where = f"{path}: clip {shown(row['video'])}"
+        raise VadError(f"{where}: frame {shown(row['frame'])} is not a number that a frame can have")
     numeric = pd.to_numeric(table["label"], errors="coerce")
     bad = table[~numeric.isin([0, 1])]
     if len(bad):
         row = bad.iloc[0]
-        raise VadError(f"{path}: clip {row['video']} frame {row['frame']}: label {row['label']} is neither 0 nor 1")
+        where = f"{path}: clip {shown(row['video'])} frame {row['frame']}"
+        raise VadError(f"{where}: label {shown(row['label'])} is neither 0 nor 1")
     table["Id"] = _ids(table["video"], numbers.astype(np.int64))
     twice = table[table["Id"].duplicated()]
     if len(twice):
-        raise VadError(f"{path}: frame {twice['Id'].iloc[0]} is labelled more than once; keep one row")
+        raise VadError(f"{path}: frame {shown(twice['Id'].iloc[0])} is labelled more than once; keep one row")
     return table[["Id", "kind"]].assign(label=numeric.astype(int))
 
 
@@ -68,7 +77,8 @@ def read_masks(folder: Path, scores: pd.DataFrame, whole: bool) -> pd.DataFrame:
     have exactly as many frames as their mask, others may lack some of them. Raises VadError, which names mask and
     clip, when they don't fit, and for a clip without a mask.
     """
-    paths = {path.name.removesuffix("_label.mat").lstrip("0"): path for path in sorted(folder.glob("*_label.mat"))}
+    masks = sorted(path for path in folder.glob("*_label.mat") if path.is_file())
+    paths = {path.name.removesuffix("_label.mat").lstrip("0"): path for path in masks}
     parts = []
     for video, rows in scores.groupby("video", sort=True):
         path = paths.get(str(video).lstrip("0"))

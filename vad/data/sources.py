@@ -11,15 +11,16 @@ import numpy as np
 
 from vad import VadError
 from vad.data.clips import frame_number
+from vad.data.inventory import IMAGES, PICTURES, VIDEOS, quiet
 from vad.storage import files, tables
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv"}
 TRAINING = "training", "training_videos"
 TESTING = "testing", "testing_videos"
 MASKS = "testing_label_mask"
 DEPTH = 6
 """So many levels of folders are searched: the competition's archive has its clips in the third."""
+SPAN = 10_000_000
+"""Frame numbers that a clip may span: 4 days of 25 frames a second. Timelines are drawn over all of them."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Source:
     """One clip as it was found: a video file, or a folder of images whose names carry the frame numbers.
 
     `images` maps frame numbers, ascending, to file names in `path`; it is None for a video. `digest` is a hash of
-    every byte of the clip and of its frame numbers.
+    every byte of the clip and of its frame numbers, `contents` are those of its files: see `content`.
     """
 
     video: str
     path: Path
     images: dict[int, str] | None
     digest: str = ""
+    contents: tuple[int, ...] = ()
 
     def file(self, number: int) -> Path:
         """The file that holds the frame with that number."""
@@ -41,7 +43,7 @@ class Source:
 
 
 class Digest(NamedTuple):
-    """A clip's hash, 32 hex digits, and 8 bytes of the hash of each of its files that is not empty."""
+    """A clip's hash, 32 hex digits, and for each of its files 8 bytes of its hash: `content`."""
 
     clip: str
     files: np.ndarray
@@ -56,7 +58,7 @@ def shallowest(root: Path, wanted: Callable[[Path], bool]) -> Path | None:
             raise VadError(f"{found[0]} and {found[1]}: both have what is looked for; name one of them in data.root")
         if found:
             return found[0]
-        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir() and _shown(path)]
+        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir() and not quiet(path)]
     return None
 
 
@@ -80,30 +82,25 @@ def _split(root: Path, names: Sequence[str]) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
-def _shown(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name != "__MACOSX"
-
-
 def find_clips(folder: Path) -> list[Source]:
     """The clips in a folder, by name: video files, and folders of images. A `frames` level between is passed over.
 
     Raises VadError for an empty folder, an empty clip, a file name without a number, a frame number or a clip name
-    that occurs twice.
+    that occurs twice, and for pictures that are not read.
     """
-    if (folder / "frames").is_dir():
-        folder = folder / "frames"
+    folder = place_of_clips(folder)
     clips: dict[str, Source] = {}
     for path in sorted(folder.iterdir()):
-        if not _shown(path):
+        if quiet(path):
             continue
         if path.is_dir():
             clip = Source(path.name, path, _numbered_images(path))
         elif path.suffix.lower() in VIDEOS:
             clip = Source(path.stem, path, None)
+        elif path.suffix.lower() in PICTURES:
+            raise VadError(f"{path}: not read where clips lie; make it a video or a folder of images, or remove it")
         else:
             continue
-        if not clip.video.isprintable():
-            raise VadError(f"{str(path)!r}: a clip's name must be printable text; rename it")
         # Clips 1 and 01 would share the Ids of their frames.
         identity = tables.frame_id(clip.video, 0)
         if identity in clips:
@@ -114,13 +111,18 @@ def find_clips(folder: Path) -> list[Source]:
     return list(clips.values())
 
 
+def place_of_clips(split: Path) -> Path:
+    """Where the clips of a split lie: in its folder, or in the folder `frames` there."""
+    return split / "frames" if (split / "frames").is_dir() else split
+
+
 def _numbered_images(folder: Path) -> dict[int, str]:
     images: dict[int, str] = {}
     for path in sorted(folder.iterdir()):
-        if not _shown(path) or path.suffix.lower() not in IMAGES:
+        if quiet(path) or path.is_dir() or path.suffix.lower() not in PICTURES:
             continue
-        if not path.is_file():
-            raise VadError(f"{path}: not a file, or a link to nothing; mend or remove it")
+        if path.suffix.lower() not in IMAGES:
+            raise VadError(f"{path}: not read where frames lie; make it PNG or JPEG images, or move it out of the clip")
         try:
             number = frame_number(path.name)
         except VadError as error:
@@ -130,6 +132,8 @@ def _numbered_images(folder: Path) -> dict[int, str]:
         images[number] = path.name
     if not images:
         raise VadError(f"{folder}: a clip without a frame; put images there or remove the folder")
+    if max(images) - min(images) > SPAN:
+        raise VadError(f"{folder}: frames {min(images)} to {max(images)}; number them one by one, not by time")
     return dict(sorted(images.items()))
 
 
@@ -141,14 +145,35 @@ def digest(clip: Source) -> Digest:
         path = clip.path / name
         try:
             with open(path, "rb") as handle:
-                content = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest()
-                empty = handle.tell() == 0
+                found = hashlib.file_digest(handle, _hash).digest()
         except OSError as error:
             raise VadError(f"{path}: can't be read ({error.strerror}); mend it or its permissions") from None
-        state.update(f"{number}{Path(name).suffix}".encode() + content)
-        # Empty files are faults, not the same frame.
-        contents.append(0 if empty else int.from_bytes(content[:8]))
+        state.update(f"{number}{Path(name).suffix}".encode() + found)
+        contents.append(_content(found))
     return Digest(state.hexdigest(), np.array(contents, np.uint64))
+
+
+def _hash(data: bytes = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=16)
+
+
+def _content(found: bytes) -> int:
+    # Empty files are faults, not the same frame.
+    return 0 if found == _hash().digest() else int.from_bytes(found[:8])
+
+
+def content(data: bytes) -> int:
+    """8 bytes of the hash of a file's content; 0 for an empty file."""
+    return _content(_hash(data).digest())
+
+
+def frame_contents(clip: Source, numbers: np.ndarray) -> np.ndarray:
+    """A hash of each of a clip's frames (T,) uint64; 0 where it is unknown, or the file empty."""
+    if not clip.contents:
+        return np.zeros(len(numbers), np.uint64)
+    found = np.array(clip.contents, np.uint64)
+    # The frames of a video have a file in common; the sum wraps around.
+    return found if clip.images else found + numbers.astype(np.uint64)
 
 
 def refuse_shared(training: list[tuple[Source, np.ndarray]], testing: list[tuple[Source, np.ndarray]]) -> None:
@@ -172,6 +197,11 @@ def _holder(clips: list[tuple[Source, np.ndarray]], content: np.uint64) -> Path:
     return clip.file(list(clip.images)[place] if clip.images else 0)
 
 
+def used(clips: Sequence[Source]) -> set[Path]:
+    """The files that clips are made of."""
+    return {clip.path / name for clip in clips for name in (clip.images or {0: ""}).values()}
+
+
 def write_manifest(path: Path, splits: dict[str, list[Source]]) -> None:
     """Write down which clips each split has, where they lie and what they hold."""
     plain = {split: [_plain(clip) for clip in clips] for split, clips in splits.items()}
@@ -191,4 +221,4 @@ def read_manifest(path: Path) -> dict[str, list[Source]]:
 
 def _source(entry: dict[str, Any]) -> Source:
     images = entry["images"] and {frame_number(name): name for name in entry["images"]}
-    return Source(entry["video"], Path(entry["path"]), images, entry["digest"])
+    return Source(entry["video"], Path(entry["path"]), images, entry["digest"], tuple(entry["contents"]))

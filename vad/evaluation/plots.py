@@ -50,11 +50,11 @@ def _save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def diagnosis(path: Path, table: pd.DataFrame, threshold: float) -> None:
-    """Draw every frame by how much more it is like the flipped background, and by its noise, as a PNG.
+def diagnosis(path: Path, table: pd.DataFrame, noise: float, flip: float) -> None:
+    """Draw every frame by how much more it is like the background once flipped, and by its noise, as a PNG.
 
-    `table` has the columns split, corr_upright, corr_flipped, noise, flipped, noisy; `threshold` is the noise above
-    which a frame counts as noisy.
+    `table` has the columns split, flip_margin, noise, flipped, noisy; `noise` is the noise above which a frame counts
+    as noisy, `flip` the margin above which it counts as flipped.
     """
     splits = table["split"].unique()
     figure, axes = plt.subplots(
@@ -66,15 +66,16 @@ def diagnosis(path: Path, table: pd.DataFrame, threshold: float) -> None:
         rows = table[table["split"] == split]
         for (flipped, noisy), (colour, marker, name) in looks.items():
             chosen = rows[(rows["flipped"] == flipped) & (rows["noisy"] == noisy)]
-            margin = chosen["corr_flipped"] - chosen["corr_upright"]
-            axis.scatter(margin, chosen["noise"], s=14, color=colour, marker=marker, alpha=0.6, label=name)
-        axis.axvline(0, color="grey", linewidth=0.8, linestyle="--")
-        axis.axhline(threshold, color="grey", linewidth=0.8, linestyle="--")
+            axis.scatter(
+                chosen["flip_margin"], chosen["noise"], s=14, color=colour, marker=marker, alpha=0.6, label=name
+            )
+        axis.axvline(flip, color="grey", linewidth=0.8, linestyle="--")
+        axis.axhline(noise, color="grey", linewidth=0.8, linestyle="--")
         axis.set_title(f"{split}: {len(rows)} frames", fontsize=9, loc="left")
         axis.set_ylim(bottom=0)
     axes.flat[0].set_ylabel("noise, grey levels")
     axes.flat[-1].legend(fontsize=7, loc="center right")
-    figure.supxlabel("likeness to the flipped background, less that to the upright one", fontsize=9)
+    figure.supxlabel("likeness to the background once flipped, less that upright", fontsize=9)
     figure.tight_layout()
     _save(figure, path)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vad import VadError, registry
-from vad.models import encoders
+from vad.models import encoders, weights
 from vad.params import Encoder
 from vad.storage import files
 
@@ -27,7 +27,7 @@ class Autoencoder(nn.Module):
     def __init__(self, encoder: Encoder = "resnet18", pretrained: bool = False) -> None:
         """Random weights from torch's global generator, or an encoder with torchvision's ImageNet weights.
 
-        Raises VadError when those weights are neither in torch's cache nor can be downloaded.
+        Raises VadError when those weights can't be had: see `weights.imagenet`.
         """
         super().__init__()
         self.encoder = encoders.make(encoder, pretrained)
@@ -74,13 +74,10 @@ def load(path: Path, encoder: Encoder | None = None) -> Autoencoder:
     network.
     """
     try:
-        if path.suffix == ".safetensors":
-            weights = safetensors.torch.load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        found = _encoder_of(weights) or encoder or "resnet18"
+        tensors = weights.read(path)
+        found = _encoder_of(tensors) or encoder or "resnet18"
         model = Autoencoder(found)
-        model.load_state_dict(weights)
+        model.load_state_dict(tensors)
     except FileNotFoundError:
         raise VadError(f"{path}: no such file of weights; correct train.weights or unset it to train") from None
     except Exception as error:  # torch and safetensors raise many kinds for a file that is not theirs

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 import vad.models.torchvision_compat  # noqa: F401  must come before torchvision
 
-from torchvision.models import get_model, get_model_weights  # isort: skip
+from torchvision.models import get_model  # isort: skip
 
-from vad import VadError, registry
+from vad import registry
+from vad.models import weights
 from vad.params import Encoder
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
@@ -102,17 +103,12 @@ def interpolate_positions(positions: Tensor, height: int, width: int) -> Tensor:
 def make(name: Encoder, pretrained: bool = False) -> Stages | TokenMaps:
     """An encoder with random weights from torch's global generator, or with torchvision's ImageNet weights.
 
-    Raises VadError when those weights are neither in torch's cache nor can be downloaded.
+    Raises VadError when those weights can't be had: see `weights.imagenet`.
     """
-    weights = get_model_weights(name)["IMAGENET1K_V1"]
-    try:
-        # The whole network is made and its head dropped: the same draws from the generator as in the reference.
-        network: Any = get_model(name, weights=weights if pretrained else None)
-    except OSError as error:
-        raise VadError(
-            f"train.pretrained: ImageNet weights can't be downloaded ({error}); put "
-            f"{weights.url.rsplit('/', 1)[1]} into {torch.hub.get_dir()}/checkpoints"
-        ) from None
+    # The whole network is made and its head dropped: the same draws from the generator as in the reference.
+    network: Any = get_model(name, weights=None)
+    if pretrained:
+        network.load_state_dict(weights.imagenet(name, "train.pretrained"))
     made: Stages | TokenMaps = registry.load(registry.ENCODERS[name])(network)
     return made
 

@@ -1,7 +1,8 @@
 """What was done to a frame, found from its pixels at full size: flipped? noisy? frozen? frames missing before it?
 
 Found, not repaired: repairing is a choice. The clips of a data set share one fixed camera, so the median training
-frame is what an upright frame looks like, and the training frames' own noise is what a clean frame has.
+frame is what an upright frame looks like, and the training frames' own noise is what a clean frame has. What training
+frames show is never taken for damage, and in doubt a frame is upright: a repair must not spoil a sound one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,13 +13,20 @@ import numpy as np
 import pandas as pd
 
 from vad.data.clips import Clip
+from vad.quality import contrast
 from vad.storage import tables
 from vad.storage.progress import parallel
 
 SAMPLED = 64
 """Training frames that the background is the median of."""
-STATIC_FACTOR = 1.5
-"""Noisy: noisier than this times the 99 % quantile of the training frames. Other light alone gives up to 1.25."""
+USUAL = 5
+"""What so many training frames show is usual in a long training set, too: its nights may be few, bad frames fewer."""
+NOISE_FACTOR = 1.5
+"""Noisy: noisier than this times what is usual in training. Other light alone gives up to 1.25."""
+FLIP_SHARE = 0.5
+"""Flipped: more than this share of the margin that training frames would have, were they flipped."""
+FLIP_MARGIN = 0.1
+"""Flipped: this much over the margin that is usual in training, or over 0."""
 FROZEN_FACTOR = 0.1
 """Frozen: changed from the frame before by less than this times the training frames' median change."""
 DECIMALS = 4
@@ -44,26 +52,19 @@ class Background:
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
         self.count = len(frames)
         self.luma = np.median(frames, axis=0).astype(np.float32)
-        self._pattern = {False: _unit(self.luma), True: _unit(self.luma[::-1])}
+        self._contrast = contrast.local_contrast(self.luma)
 
     def correlations(self, luma: np.ndarray) -> tuple[float, float]:
-        """Pearson's correlation of a frame (H, W) with the background upright and with it flipped top to bottom.
+        """How well the local contrast of a frame (H, W) agrees with the background's, as it is and turned; about -1..1.
 
-        Neither light nor contrast changes them. 0 for a frame of one grey.
+        Neither light nor exposure changes them much. Both are near 0 in the dark, behind a large object and before a
+        bare wall.
         """
-        pattern = _unit(luma)
-        return float(pattern @ self._pattern[False]), float(pattern @ self._pattern[True])
+        return contrast.agreement(contrast.local_contrast(luma), self._contrast)
 
     def shift(self, luma: np.ndarray) -> float:
-        """How many grey levels brighter an upright frame (H, W) is than the background: the median over pixels."""
-        return float(np.median(luma[::_STEP, ::_STEP] - self.luma[::_STEP, ::_STEP]))
-
-
-def _unit(luma: np.ndarray) -> np.ndarray:
-    centred = luma.astype(np.float32).ravel()
-    centred -= centred.mean()
-    norm = float(np.sqrt(centred @ centred))
-    return centred / norm if norm else centred
+        """How many grey levels brighter a frame (H, W) is than the background, either way up: medians over pixels."""
+        return float(np.median(luma[::_STEP, ::_STEP]) - np.median(self.luma[::_STEP, ::_STEP]))
 
 
 def luma(clip: Clip, number: int) -> np.ndarray:
@@ -91,28 +92,28 @@ def backgrounds(clips: Sequence[Clip]) -> dict[tuple[int, ...], Background]:
     return {size: Background(images) for size, images in by_size.items()}
 
 
-def measure(image: np.ndarray, background: Background | None) -> tuple[Measurement, np.ndarray]:
-    """Measure a frame's luma (H, W) uint8; the second result is the frame as it would be upright.
-
-    Without a background the correlations and the shift are NaN, and the frame passes for upright.
-    """
+def measure(image: np.ndarray, background: Background | None) -> Measurement:
+    """Measure a frame's luma (H, W) uint8. Without a background the correlations and the shift are NaN."""
     if background is None:
-        return Measurement(np.nan, np.nan, noise_level(image), np.nan), image
-    upright, flipped = background.correlations(image)
-    righted = np.ascontiguousarray(image[::-1]) if flipped > upright else image
-    return Measurement(upright, flipped, noise_level(image), background.shift(righted)), righted
+        return Measurement(np.nan, np.nan, noise_level(image), np.nan)
+    return Measurement(*background.correlations(image), noise_level(image), background.shift(image))
+
+
+def change(image: np.ndarray, before: np.ndarray) -> float:
+    """Mean absolute difference of two images (H, W) uint8, in grey levels, turned as they agree better."""
+    return min(float(cv2.absdiff(turned, before).mean()) for turned in (image, cv2.flip(image, 0)))
 
 
 def measure_clip(split: str, clip: Clip, known: dict[tuple[int, ...], Background]) -> pd.DataFrame:
     """Measure every frame of a clip: its key, the fields of `Measurement`, change and gap, rounded to 4 decimals.
 
-    `change` is the mean absolute difference from the frame before, both upright, in grey levels; NaN where there is
-    none of that size. `gap` is the step in frame number from the frame before: 1 for neighbours, 0 for the first.
+    `change` is that from the frame before; NaN where there is none of that size. `gap` is the step in frame number
+    from the frame before: 1 for neighbours, 0 for the first.
     """
 
     def look(number: int) -> tuple[Measurement, np.ndarray]:
         image = luma(clip, number)
-        return measure(image, known.get(image.shape))
+        return measure(image, known.get(image.shape)), image
 
     rows, changes = [], []
     before: np.ndarray | None = None
@@ -120,7 +121,7 @@ def measure_clip(split: str, clip: Clip, known: dict[tuple[int, ...], Background
         if before is None or before.shape != image.shape:
             changes.append(np.nan)
         else:
-            changes.append(float(cv2.absdiff(image, before).mean()))
+            changes.append(change(image, before))
         rows.append(measured)
         before = image
     table = pd.DataFrame(rows, columns=Measurement._fields).assign(change=changes).astype(float).round(DECIMALS)
@@ -129,28 +130,58 @@ def measure_clip(split: str, clip: Clip, known: dict[tuple[int, ...], Background
 
 
 class Thresholds(NamedTuple):
-    """Above this noise a frame is covered with noise, below this change it is frozen; grey levels."""
+    """Above this noise a frame is noisy, below this change it is frozen, above this margin it is flipped.
+
+    Noise and change in grey levels, the margin as `flip_margin` has it.
+    """
 
     noise: float
     change: float
+    flip: float
 
 
 def thresholds(training: pd.DataFrame) -> Thresholds:
-    """Where to draw the lines, from the measurements of training frames, which are clean but for a few."""
+    """Where to draw the lines, from the measurements of training frames, which are clean but for a few.
+
+    A frame is flipped when its `flip_margin` is over
+    - half of what a typical training frame would have, were it flipped: upright frames lie on the other side of 0, or
+      near it when they show little of the scene, so half way is far from both;
+    - and FLIP_MARGIN over what is usual in training: whatever makes training frames look flipped, a light, a camera
+      that moves, a scene that looks the same top to bottom, makes other upright frames look so, and noise adds to it.
+    """
+    upright, flipped = training["corr_upright"], training["corr_flipped"]
+    typical = float(flip_margin(flipped, upright).median())
     return Thresholds(
-        round(STATIC_FACTOR * float(training["noise"].quantile(0.99)), DECIMALS),
+        round(NOISE_FACTOR * _usual(training["noise"]), DECIMALS),
         round(FROZEN_FACTOR * float(training["change"].median()), DECIMALS),
+        round(max(FLIP_SHARE * typical, FLIP_MARGIN + max(0.0, _usual(flip_margin(upright, flipped)))), DECIMALS),
     )
 
 
-def decide(measured: pd.DataFrame, lines: Thresholds) -> pd.DataFrame:
-    """Measurements with the columns flipped, noisy and frozen beside them, each 0 or 1.
+def flip_margin(upright: pd.Series, flipped: pd.Series) -> pd.Series:
+    """How much better frames agree with the background once flipped, by the `correlations` of them; about -1..1.
 
-    Flipped: more like the background top to bottom than like the background. A scene that looks the same top to
-    bottom can't tell. Frozen: practically the frame before, once more.
+    Upright a frame may disagree with the background, as one taken by other light does: that makes it no more flipped
+    than one that has nothing to do with it, which gives 0.
     """
+    return flipped - upright.clip(lower=0)
+
+
+def _usual(values: pd.Series) -> float:
+    """The highest value that is usual in training: that 1 % of frames exceed, or the fifth highest if that is more."""
+    return max(float(values.quantile(0.99)), float(values.nlargest(USUAL).min()))
+
+
+def decide(measured: pd.DataFrame, lines: Thresholds) -> pd.DataFrame:
+    """Measurements with the columns flip_margin, flipped, noisy and frozen beside them, the last three 0 or 1.
+
+    Flipped: so much more like the background once flipped that it can't be doubted. In a scene that looks the same
+    top to bottom, before a bare wall and in the dark nothing is. Frozen: practically the frame before, once more.
+    """
+    margin = flip_margin(measured["corr_upright"], measured["corr_flipped"]).round(DECIMALS)
     return measured.assign(
-        flipped=(measured["corr_flipped"] > measured["corr_upright"]).astype(int),
+        flip_margin=margin,
+        flipped=(margin > lines.flip).astype(int),
         noisy=(measured["noise"] > lines.noise).astype(int),
         frozen=(measured["change"] < lines.change).astype(int),
     )

@@ -34,8 +34,7 @@ def check(archive: Path, caps: Caps = Caps()) -> None:
     """
     with _opened(archive) as source:
         members = source.infolist()
-        _refuse_unsafe(archive, members)
-        _refuse_large(archive, members, caps)
+        _refuse(archive, members, caps)
         for member in progress(members, f"checking {archive.name}"):
             try:
                 with source.open(member) as content:
@@ -59,8 +58,7 @@ def unpack(archive: Path, folder: Path, caps: Caps = Caps()) -> Path:
     try:
         with _opened(archive) as source:
             members = source.infolist()
-            _refuse_unsafe(archive, members)
-            _refuse_large(archive, members, caps)
+            _refuse(archive, members, caps)
             temporary.mkdir(parents=True)
             _refuse_full_disk(archive, members, temporary)
             for member in progress(members, f"unpacking {archive.name}"):
@@ -85,6 +83,13 @@ def _damaged(archive: Path, member: zipfile.ZipInfo, error: Exception) -> VadErr
     return VadError(
         f"{archive}: {member.filename!r} can't be read ({reason}); delete the archive and download it again"
     )
+
+
+def _refuse(archive: Path, members: list[zipfile.ZipInfo], caps: Caps) -> None:
+    """Raise VadError for an archive that must not be unpacked, before anything of it is read."""
+    _refuse_unsafe(archive, members)
+    _refuse_unbounded(archive, members)
+    _refuse_large(archive, members, caps)
 
 
 def _refuse_unsafe(archive: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -128,10 +133,21 @@ def unsafe_name(name: str) -> str:
     return ""
 
 
+def _refuse_unbounded(archive: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Raise VadError for a member of which zipfile takes into memory whatever comes out, however little is stated."""
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise VadError(
+                f"{archive}: {member.filename!r} is compressed by zip's method {member.compress_type}; nothing was "
+                "unpacked, zip it again by the usual one, deflate"
+            )
+
+
 def _refuse_large(archive: Path, members: list[zipfile.ZipInfo], caps: Caps) -> None:
     """Raise VadError when the archive is larger than the caps allow, going by the sizes that it states.
 
-    Stated sizes can be relied on: zipfile reads no more than that, and compares the CRC at the end.
+    Stated sizes can be relied on: of stored and deflated members zipfile takes no more than that, in small portions,
+    and compares the CRC at the end.
     """
     if len(members) > caps.files:
         raise VadError(f"{archive}: holds {len(members)} files, at most {caps.files} are unpacked; nothing was")

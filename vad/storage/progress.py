@@ -26,13 +26,16 @@ def over_clips(clips: Sequence[Clip], what: str) -> Iterator[Clip]:
             bar.update(len(clip))
 
 
-def parallel(function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 4) -> Iterator[Result]:
-    """Yield function(item) in the order of the items, computed by a thread for every core.
+def parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 4, threads: int | None = None
+) -> Iterator[Result]:
+    """Yield function(item) in the order of the items, computed by `threads`, by default one for every core.
 
-    At most `ahead` results a core wait to be taken, so memory does not grow with the number of items. Threads
-    serve because decoding, resizing and hashing release Python's lock.
+    At most `ahead` results a thread wait to be taken, so memory does not grow with the number of items. Threads
+    serve because decoding, resizing, hashing and torch release Python's lock.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = threads or cores
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -18,7 +18,7 @@ SCORED = ("holdout", "validation", "test")
 
 def frame_id(video: str, frame: int) -> str:
     """The competition's Id of a frame: clip and frame number without zero padding, `1_939`."""
-    return f"{int(video) if video.isdecimal() else video}_{frame}"
+    return f"{(video.lstrip('0') or '0') if video.isdecimal() else video}_{frame}"
 
 
 def write_components(path: Path, table: pd.DataFrame) -> None:
@@ -40,11 +40,15 @@ def empty() -> pd.DataFrame:
 
 
 def read_components(path: Path) -> pd.DataFrame:
-    """The keys and component columns that `write_components` wrote."""
-    with np.load(path) as stored:
-        keys = pd.DataFrame({name: stored[name] for name in KEYS})
-        values = pd.DataFrame(stored["values"], columns=stored["names"].tolist())
-    return pd.concat([keys, values], axis=1)
+    """The keys and component columns that `write_components` wrote. Raises VadError for a missing or damaged file."""
+    try:
+        with np.load(path) as stored:
+            keys = pd.DataFrame({name: stored[name] for name in KEYS})
+            values = pd.DataFrame(stored["values"], columns=stored["names"].tolist())
+        return pd.concat([keys, values], axis=1)
+    except Exception as error:  # whatever a damaged file makes numpy trip over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise VadError(f"{path}: not a whole table ({reason}); delete it and run `dvc repro`") from None
 
 
 def join(table: pd.DataFrame, families: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -70,6 +74,10 @@ def write_csv(path: Path, table: pd.DataFrame, missing: str = "") -> None:
     files.write_text(path, table.to_csv(index=False, lineterminator="\n", na_rep=missing))
 
 
+RENAMED = {"static": "noisy"}
+"""Columns that tables of earlier days have -> what they are called now."""
+
+
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     """Read a CSV that must have `columns`; clip names and kinds stay text (`01` is not 1), floats keep every bit.
 
@@ -86,6 +94,7 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         raise VadError(f"{path}: no such file") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise VadError(f"{path}: not a CSV table: {' '.join(str(error).split())}") from None
+    table = table.rename(columns={old: new for old, new in RENAMED.items() if new not in table})
     return require(table, columns, path)
 
 
@@ -93,5 +102,7 @@ def require(table: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame
     """The table read from `path`, which must have `columns`. Raises VadError when it lacks one."""
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise VadError(f"{path}: no column {', '.join(missing)}; its header is {','.join(map(str, table.columns))}")
+        header = ",".join(map(str, table.columns))
+        shown = header if header.isprintable() else repr(header)
+        raise VadError(f"{path}: no column {', '.join(missing)}; its header is {shown}")
     return table
