@@ -208,12 +208,16 @@ class Params(Section):
                 f"aggregate.normalise = {self.aggregate.normalise}: takes normal frames that nothing was learned from; "
                 "set data.folds to 1 or more"
             )
-        networks = [name for name, needed in registry.needs(self).items() if needed and name in registry.NETWORKS]
-        if self.data.folds > 1 and networks:
-            raise ValueError(
-                f"data.folds = {self.data.folds}: {networks[0]} is trained once, on all clips, and can't score them "
-                "out of fold; set data.folds to 0 or 1, or weigh components that take no network"
-            )
+        for family in registry.FAMILIES:
+            if not family.code or not registry.is_on(family, self):
+                continue
+            if self.data.folds == 0 and family.held_out:
+                raise ValueError(f"data.folds = 0: {family.name} takes held-out frames; set it to 1, or turn that off")
+            if self.data.folds > 1 and not family.out_of_fold:
+                raise ValueError(
+                    f"data.folds = {self.data.folds}: {family.name} can't be scored out of fold; set it to 0 or 1, or "
+                    "turn that off"
+                )
         return self
 
     @model_validator(mode="after")
