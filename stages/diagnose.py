@@ -30,7 +30,8 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
         ]
     )
     lines = diagnosis.thresholds(measured[measured["split"] == "train"])
-    table = diagnosis.decide(measured, lines)
+    index = tables.read_csv(frames / "index.csv", [*tables.KEYS, "fold"])
+    table = with_folds(diagnosis.decide(measured, lines), index)
     tables.write_csv(diagnosed, table)
     plots.diagnosis(picture, table, lines.noise, lines.flip)
     # What is known of the corruption, never the labels: those are for `evaluate` alone.
@@ -43,6 +44,14 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     }
     found = {"thresholds": lines._asdict(), "found": diagnosis.summarise(table), "against_truth": against_truth}
     files.write_json(metrics, found)
+
+
+def with_folds(table: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+    """A diagnosis with the fold of each frame: that of its training clip, for a validation clip that of its source."""
+    training = index[index["split"] == "train"].drop_duplicates("video").set_index("video")["fold"]
+    source = table["video"].where(table["split"] != "validation", table["video"].str.rsplit("-", n=1).str[0])
+    fold = source.map(training).where(table["split"].isin(("train", "validation")))
+    return table.assign(fold=fold.fillna(-1).astype(int))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pandas as pd
 
 from stages import PARAMS, run
 from vad import params
-from vad.data import clips, decode, inventory, sources
+from vad.data import clips, decode, folds, inventory, sources
 from vad.data.division import Division, divide
 from vad.storage import files, tables
 from vad.storage.progress import parallel, progress
@@ -41,7 +41,7 @@ VERSION = "2"
 
 
 def main(raw: Path, frames: Path, counts: Path) -> None:
-    """Write SPLIT/CLIP.zip and index.csv (split, video, frame, imputed) into `frames`.
+    """Write SPLIT/CLIP.zip and index.csv (split, video, frame, imputed, fold) into `frames`.
 
     `counts`: by split the number of clips, of frames, and of imputed ones. Raises VadError for a bad frame, unless
     `data.on_bad_frame` says impute.
@@ -51,7 +51,8 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     training = manifest["training"]
     numbers = {clip.video: found for clip, found in zip(training, parallel(decode.numbers, training), strict=True)}
     contents = {clip.video: sources.frame_contents(clip, numbers[clip.video]) for clip in training}
-    division = divide(numbers, data.holdout_clips, contents)
+    whole = Division({"train": numbers}, [], {})
+    division = divide(numbers, data.holdout_clips, contents) if data.folds == 1 else whole
     parts, left_out = division.parts, division.left_out
     jobs = [
         Job(frames / part / f"{source.video}.zip", source, parts[part][source.video], left_out.get(source.video))
@@ -63,6 +64,8 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     _remove_others(frames, {job.path for job in jobs})
     store = partial(_store, on_bad_frame=data.on_bad_frame)
     index = pd.concat(progress(parallel(store, jobs), "extracting", len(jobs)))
+    fold_of = folds.of(numbers, contents, data.folds)
+    index["fold"] = np.where(index["split"] == "train", index["video"].map(fold_of).fillna(-1), -1).astype(int)
     tables.write_csv(frames / "index.csv", index)
     by_split = index.groupby("split", sort=False)
     summary = by_split.agg(clips=("video", "nunique"), frames=("frame", "size"), imputed=("imputed", "sum"))

@@ -16,10 +16,14 @@ from vad.synthetic import validation
 
 def main(frames: Path, validated: Path) -> None:
     """Write clips/CLIP-COPY.zip and labels.csv (video, frame, label, kind, flipped, noisy) into `validated`."""
-    settings = params.load(PARAMS).validation
+    loaded = params.load(PARAMS)
+    settings, data = loaded.validation, loaded.data
     deck = validation.deal(np.random.default_rng(settings.seed))
     truth = []
-    copies = list(product(clips.open_zips(frames / "validation"), range(1, settings.copies + 1)))
+    # Copies of the held-out clips; where every clip is scored out of fold, of every clip.
+    source = "validation" if data.folds == 1 else "train"
+    found = clips.open_zips(frames / source) if data.folds else []
+    copies = list(product(found, range(1, settings.copies + 1)))
     for index, (clip, copy) in enumerate(progress(copies, "making validation clips")):
         rng = np.random.default_rng([settings.seed, index])
         video = f"{clip.video}-{copy}"
@@ -29,7 +33,8 @@ def main(frames: Path, validated: Path) -> None:
         clips.write_zip(validated / "clips" / f"{video}.zip", encoded, f"validation of {clip.path.name}")
         truth.append(table.assign(video=video))
     columns = ["video", "frame", "label", "kind", "flipped", "noisy"]
-    tables.write_csv(validated / "labels.csv", pd.concat(truth)[columns].astype({"flipped": int, "noisy": int}))
+    table = pd.concat(truth) if truth else pd.DataFrame(columns=columns)
+    tables.write_csv(validated / "labels.csv", table[columns].astype({"flipped": int, "noisy": int}))
 
 
 if __name__ == "__main__":

@@ -228,3 +228,23 @@ def test_dvcs_run_cache_tells_every_tracked_parameter_apart() -> None:
             kept, section[name] = section[name], "another"
             assert key(tracked) != before, f"{stage['cmd']}: {name}"
             section[name] = kept
+
+
+@pytest.mark.parametrize(
+    ("folds", "sections", "message"),
+    [
+        (0, {"predict": {"enabled": True}}, "data.folds = 0: prediction takes held-out frames; set it to 1"),
+        (4, {}, "data.folds = 4: reconstruction can't be scored out of fold; set it to 0 or 1"),
+        (17, {}, "data.folds = 17: must be an integer from 0 to 16"),
+    ],
+)
+def test_folds_that_a_component_can_t_have_are_refused(
+    tmp_path: Path, folds: int, sections: dict[str, dict[str, object]], message: str
+) -> None:
+    values = yaml.safe_load(yaml.safe_dump(DEFAULT))
+    values["data"]["folds"] = folds
+    for name, section in sections.items():
+        values[name] |= section
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(VadError, match=message):
+        params.load(tmp_path / "params.yaml")

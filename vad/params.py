@@ -29,7 +29,10 @@ class Data(Section):
     benchmark_labels: Path = Field(description="of a folder of masks N_label.mat, of a CSV file, or of an empty folder")
     on_bad_frame: Literal["fail", "impute"]
     sample_seed: Seed
-    holdout_clips: Annotated[Integer, Field(ge=1, le=1000)]
+    folds: Annotated[Integer, Field(ge=0, le=16)] = Field(
+        description="0: all clips train; 1: some are held out; more: each is scored by what the others teach"
+    )
+    holdout_clips: Annotated[Integer, Field(ge=1, le=1000)] = Field(description="where folds is 1")
 
 
 class Validation(Section):
@@ -143,8 +146,11 @@ class Aggregate(Section):
 
     weights: dict[Component, Annotated[Number, Field(ge=0)]]
     views: Literal["mean", "min", "max"] = Field(description="over the views in tta")
-    normalise: Literal["none", "global", "per_video", "calibrated", "calibrated_above"]
+    normalise: Literal[
+        "none", "global", "per_video", "calibrated", "calibrated_above", "calibrated_log", "calibrated_tail"
+    ]
     normalise_on: Literal["score", "component"]
+    fuse: Literal["sum", "max", "l2"] = Field(description="of the weighted components")
     smooth: Smooth
 
     @model_validator(mode="after")
@@ -193,6 +199,25 @@ class Params(Section):
                 raise ValueError(f"aggregate.weights.{name} = {weight}: takes {family.switch}: true")
             if (made := family.components()[name]) not in wanted:
                 raise ValueError(f"aggregate.weights.{name} = {weight}: {family.switch} lacks {made}: add it")
+        return self
+
+    @model_validator(mode="after")
+    def _folds_for_what_is_wanted(self) -> "Params":
+        if self.data.folds == 0 and self.aggregate.normalise.startswith("calibrated"):
+            raise ValueError(
+                f"aggregate.normalise = {self.aggregate.normalise}: takes normal frames that nothing was learned from; "
+                "set data.folds to 1 or more"
+            )
+        for family in registry.FAMILIES:
+            if not family.code or not registry.is_on(family, self):
+                continue
+            if self.data.folds == 0 and family.held_out:
+                raise ValueError(f"data.folds = 0: {family.name} takes held-out frames; set it to 1, or turn that off")
+            if self.data.folds > 1 and not family.out_of_fold:
+                raise ValueError(
+                    f"data.folds = {self.data.folds}: {family.name} can't be scored out of fold; set it to 0 or 1, or "
+                    "turn that off"
+                )
         return self
 
     @model_validator(mode="after")

@@ -46,6 +46,10 @@ class Family:
     """Each map gives a component MAP_POOL a pool; without pools the maps are the components."""
     views: bool = False
     """Whether there is a component for each view, COMPONENT/VIEW."""
+    held_out: bool = False
+    """Whether it takes held-out frames, which `data.folds: 0` has none of."""
+    out_of_fold: bool = False
+    """Whether training clips can be scored by what the others teach, as `data.folds` above 1 asks."""
     switch: str = ""
     """The parameter that turns it on: true, or a list that names the map. Empty: on where a component has a weight."""
     networks: Callable[[Any], Collection[str]] = lambda _: ()
@@ -83,6 +87,7 @@ FAMILIES = (
         stage="motion",
         maps=("background", "change", "flow", "direction"),
         code="vad.components.motion:measure",
+        out_of_fold=True,
         switch="motion.components",
         frames_back=lambda _, name: int(name != "background"),
     ),
@@ -91,6 +96,7 @@ FAMILIES = (
         stage="predict",
         maps=("prediction",),
         code="vad.components.prediction:measure",
+        held_out=True,
         switch="predict.enabled",
         networks=lambda _: ("predictor",),
         frames_back=lambda params, _: params.predict.history,
@@ -100,6 +106,7 @@ FAMILIES = (
         stage="memory",
         maps=("memory",),
         code="vad.components.memory:measure",
+        held_out=True,
         switch="memory.enabled",
         networks=lambda params: {params.memory.features} & NETWORKS.keys(),
         frames_back=lambda params, _: params.predict.history - 1 if params.memory.features == "predictor" else 0,

@@ -97,7 +97,7 @@ def test_unflip_gives_flipped_frames_the_view_that_shows_them_upright(table: pd.
 def test_what_was_diagnosed_of_a_frame_may_be_its_score(table: pd.DataFrame) -> None:
     keys, measured = (
         table[["split", "video", "frame"]],
-        table[["flipped", "noisy", "noise"]].assign(change=np.arange(len(table), dtype=float)),
+        table[["flipped", "noisy", "noise"]].assign(fold=-1, change=np.arange(len(table), dtype=float)),
     )
     measured.loc[table["frame"] == 0, "change"] = np.nan  # a clip's first frame follows none
     joined = fusion.scored_frames(keys.join(measured))

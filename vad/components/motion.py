@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.components import pooling
+from vad.components import out_of_fold, pooling
 from vad.data import clips
 from vad.data.clips import Clip
 from vad.params import Params
@@ -133,14 +133,19 @@ def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -
     `frames` holds zipped clips, a folder a split, `validation` those of validation. Raises VadError where no training
     clip has two frames.
     """
-    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
-    normality = Normality(clips.open_zips(frames / "train"), settings.motion.components)
-    parts = []
-    for split in tables.SCORED:
-        found = reading.at_full_size(frames, validation, split, diagnosed, settings.repair)
-        for clip in over_clips(found, f"motion of {split}"):
-            parts.append(pd.concat([clips.keys(split, [clip]), pd.DataFrame(normality.score(clip))], axis=1))
-    return pd.concat(parts, ignore_index=True)
+    diagnosed = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
+    folds = out_of_fold.folds_of(diagnosed)
+    splits = out_of_fold.scored_splits(folds)
+    seen = {s: reading.at_full_size(frames, validation, s, diagnosed, settings.repair) for s in splits}
+    found = {}
+    for part in out_of_fold.parts(clips.open_zips(frames / "train"), seen, folds):
+        normality = Normality(part.training, settings.motion.components)
+        of_split = {id(clip): split for split, clip in part.scored}
+        for clip in over_clips([clip for _, clip in part.scored], "motion"):
+            split = of_split[id(clip)]
+            rows = pd.DataFrame(normality.score(clip))
+            found[split, clip.video] = pd.concat([clips.keys(split, [clip]), rows], axis=1)
+    return pd.concat([found[split, clip.video] for split in splits for clip in seen[split]], ignore_index=True)
 
 
 class Normality:

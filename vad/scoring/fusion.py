@@ -18,6 +18,12 @@ from vad.storage.tables import KEYS
 UPRIGHT: dict[str, str] = {"identity": "vflip", "vflip": "identity", "hflip": "rot180", "rot180": "hflip"}
 """Of a frame that is flipped top to bottom, the view that shows what a view of the upright frame would."""
 NOISY = "noisy"
+FUSIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sum": lambda parts: parts.sum(0),
+    "max": lambda parts: parts.max(0),
+    "l2": lambda parts: np.sqrt(np.square(parts.clip(min=0)).sum(0)),
+}
+"""Weighted components (C, T) -> (T,). Under `max` and `l2` what is quiet can't cancel what is loud."""
 OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
@@ -25,14 +31,14 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Components of frames (columns split, video, frame, components) -> (split, video, frame, score), float64.
 
     A component `c` is the columns `c/view` of the views in `tta`, or a column `c` that has no views. In order:
-    interpolate components at noisy frames, normalise components, gamma on components, weighted sum, gamma on views,
+    interpolate components at noisy frames, normalise components, gamma on components, weighted fusion, gamma on views,
     mean, min or max over views, normalise the score, gamma on the score, smooth. Raises VadError for an absent
     component.
     """
     aggregate, gamma = params.aggregate, params.gamma
     views = []
     for view in params.tta:
-        fused = np.zeros(len(table))
+        parts = []
         for name, weight in aggregate.weights.items():
             values = component(table, name, view, params.repair.unflip)
             if params.repair.interpolate:
@@ -41,7 +47,8 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
                 values = calibration.normalise(values, table, aggregate.normalise)
             if params.gamma_on == "component":
                 values = signed_power(values, gamma)
-            fused += weight * values
+            parts.append(weight * values)
+        fused = FUSIONS[aggregate.fuse](np.stack(parts))
         views.append(signed_power(fused, gamma) if params.gamma_on == "view" else fused)
     score = OVER_VIEWS[aggregate.views](views, axis=0)
     if aggregate.normalise_on == "score":
@@ -58,7 +65,7 @@ def read(components: Path, diagnosis: Path) -> pd.DataFrame:
     or of other frames.
     """
     families = [tables.read_components(components / f"{row.name}.npz") for row in registry.FAMILIES if row.code]
-    columns = [*KEYS, NOISY, *registry.maps("diagnosis")]
+    columns = [*KEYS, NOISY, "fold", *registry.maps("diagnosis")]
     return tables.join(scored_frames(tables.read_csv(diagnosis, columns)[columns]), families)
 
 
@@ -67,7 +74,8 @@ def scored_frames(diagnosed: pd.DataFrame) -> pd.DataFrame:
 
     A clip's first frame has the change of the second.
     """
-    table = pd.concat([diagnosed[diagnosed["split"] == split] for split in tables.SCORED], ignore_index=True)
+    splits = ("train" if (diagnosed["fold"] >= 0).any() else "holdout", "validation", "test")
+    table = pd.concat([diagnosed[diagnosed["split"] == split] for split in splits], ignore_index=True)
     table["change"] = table.groupby(["split", "video"], sort=False)["change"].bfill().fillna(0.0)
     return table
 
