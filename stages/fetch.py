@@ -17,7 +17,7 @@ KAGGLE_INPUT = Path(os.environ.get("VAD_KAGGLE_INPUT", "/kaggle/input/pixel-play
 """Where the competition's files lie on Kaggle's own machines."""
 MANIFEST, IGNORED, SAMPLE_SUBMISSION = "manifest.json", "ignored.json", "sample_submission.csv"
 MADE, UNPACKED = "sample", "unpacked"
-LABELS, MASKS = ("labels.csv", "corruption.csv"), "masks"
+LABELS, MASKS, README = ("labels.csv", "corruption.csv"), "masks", "README.md"
 
 
 def main(raw: Path, labels: Path) -> None:
@@ -50,6 +50,8 @@ def main(raw: Path, labels: Path) -> None:
         files.copy(folder / SAMPLE_SUBMISSION, raw / SAMPLE_SUBMISSION)
     if source.labels:
         keep_labels(root, dataset, labels, made=not source.reads)
+    if not any(labels.iterdir()):  # DVC warns of an empty folder
+        files.write_text(labels / README, "No labels came with these clips. Those from elsewhere go into data/truth.\n")
 
 
 def clear(raw: Path, labels: Path) -> None:
@@ -60,7 +62,7 @@ def clear(raw: Path, labels: Path) -> None:
     for folder, own, home in (
         (raw, {MANIFEST, IGNORED, SAMPLE_SUBMISSION, MADE, UNPACKED}, "data/external"),
         # Without a manifest this stage has not run: the labels are the user's.
-        (labels, {*LABELS, MASKS} if (raw / MANIFEST).exists() else set(), "data/truth"),
+        (labels, {*LABELS, MASKS, README} if (raw / MANIFEST).exists() else set(), "data/truth"),
     ):
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path.name not in own:

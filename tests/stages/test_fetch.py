@@ -68,7 +68,7 @@ def test_folder_zip_and_kaggles_machine_give_the_same_clips(folder: Path, monkey
 
 def test_the_competitions_data_bring_no_labels(folder: Path) -> None:
     fetched()
-    assert list((folder / "data/labels").iterdir()) == []
+    assert [path.name for path in (folder / "data/labels").iterdir()] == ["README.md"]
     fetched("folder")
     assert [path.name for path in (folder / "data/labels").iterdir()] == ["labels.csv"]
 
@@ -123,7 +123,7 @@ def test_imputed_frames_are_counted_where_everybody_looks(folder: Path) -> None:
     assert counts["test"] == {"clips": 2, "frames": 24, "imputed": 1}
     assert counts["train"] == sound["train"] | {"imputed": 1}
     index = Path("data/frames/index.csv").read_text().split()
-    assert index[0] == "split,video,frame,imputed"
+    assert index[0] == "split,video,frame,imputed,fold"
     assert [row for row in index if row.endswith(",1")] == ["train,02,3,1", "test,01,944,1"]
     assert extracted("impute") == clips
     assert json.loads(Path("metrics/data.json").read_text()) == counts
