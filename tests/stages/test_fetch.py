@@ -124,7 +124,7 @@ def test_imputed_frames_are_counted_where_everybody_looks(folder: Path) -> None:
     assert counts["train"] == sound["train"] | {"imputed": 1}
     index = Path("data/frames/index.csv").read_text().split()
     assert index[0] == "split,video,frame,imputed,fold"
-    assert [row for row in index if row.endswith(",1")] == ["train,02,3,1", "test,01,944,1"]
+    assert [row for row in index if row.endswith(",1,-1")] == ["train,02,3,1,-1", "test,01,944,1,-1"]
     assert extracted("impute") == clips
     assert json.loads(Path("metrics/data.json").read_text()) == counts
     with pytest.raises(VadError, match="frame 3 is empty"):
