@@ -61,7 +61,8 @@ def prepare(temporary: Path) -> dict[tuple[str, ...], Path]:
 
 
 def score(folder: Path) -> None:
-    """Write data/scores.csv: scores that say nothing, of all the frames that are scored."""
+    """Write data/scores.csv: scores that say nothing, of all frames that are scored; and that nothing was trained."""
+    files.write_json(folder / "metrics/train.json", {})
     index = tables.read_csv(folder / "data/frames/index.csv", tables.KEYS)
     validation = tables.read_csv(folder / "data/validation/labels.csv", ["video", "frame"]).assign(split="validation")
     scored = pd.concat([index[index["split"] == "test"], validation])[tables.KEYS]
