@@ -2,15 +2,22 @@
 
 import errno
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
+from project import lifetime
 from vad import VadError
+from vad.storage.files import FULL, MAKE_ROOM
 
 PARAMS = Path("params.yaml")
+CHECKPOINTS = Path(".dvc/tmp/checkpoints")
+"""State of unfinished trainings: outside DVC's outputs, since it must never be taken for a result."""
 REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room (`dvc gc -w` clears old versions)"),
+    **dict.fromkeys(FULL, MAKE_ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "mend the permissions"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (`ulimit -n`)"),
     **dict.fromkeys((errno.EIO, errno.ELOOP, errno.ENAMETOOLONG), "mend the file or the disk"),
@@ -21,7 +28,8 @@ REMEDIES = {
 def run(main: Callable[..., None]) -> None:
     """Call a stage's `main` with the command line's paths; end with one line and exit code 1 where the user can mend.
 
-    The names of `main`'s parameters are the usage.
+    The names of `main`'s parameters are the usage. A stage ends with its parent, and on Ctrl-C and SIGTERM with one
+    line and the exit code of the signal, 130 and 143.
     """
     parameters = inspect.signature(main).parameters.values()
     names = [parameter.name for parameter in parameters]
@@ -29,10 +37,22 @@ def run(main: Callable[..., None]) -> None:
     if len(sys.argv) - 1 < len(names) or (len(sys.argv) - 1 > len(names) and not several):
         sys.exit(f"usage: python -m {sys.modules['__main__'].__spec__.name} {' '.join(names).upper()}")  # type: ignore
     try:
+        lifetime.guard()
         main(*map(Path, sys.argv[1:]))
     except VadError as error:
         sys.exit(str(error))
+    except lifetime.Stopped as stopped:
+        name, ended_by = Path(sys.argv[0]).stem, signal.Signals(stopped.number).name
+        print(f"{name}: ended by {ended_by}, nothing is half-written; `dvc repro` goes on from here", file=sys.stderr)
+        sys.exit(128 + stopped.number)
     except OSError as error:
         if error.errno not in REMEDIES:
             raise
         sys.exit(f"{error.filename or 'output'}: {error.strerror}; {REMEDIES[error.errno]} and run again")
+
+
+def code_of(stage: str) -> list[Path]:
+    """The modules that a stage's result depends on, as dvc.yaml lists them."""
+    top = Path(__file__).parents[1]
+    stages = yaml.safe_load((top / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return [top / path for path in stages[stage]["deps"] if path.endswith(".py")]

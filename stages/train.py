@@ -1,20 +1,15 @@
 """Train: resized training frames -> the autoencoder's weights, its loss and its collapse per epoch."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stages import PARAMS, run
+from stages import CHECKPOINTS, PARAMS, code_of, run
 from vad import params
 from vad.data import clips
-from vad.models import autoencoder, runtime, training
+from vad.models import autoencoder, checkpoint, runtime, training
 from vad.storage import files, needs, tables
-
-CHECKPOINTS = Path(".dvc/tmp/checkpoints")
-"""State of interrupted trainings: outside DVC's outputs, since it must never be taken for a result."""
 
 
 def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
@@ -26,7 +21,8 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
     settings = params.load(PARAMS)
     train = training.Frames(clips.open_resized(resized, "train"))
     holdout = training.Frames(clips.open_resized(resized, "holdout"))
-    fabric = runtime.fabric(settings.train.precision)
+    fabric = runtime.fabric(settings.train.precision, "train.precision")
+    checkpoints = None
     if settings.train.weights:
         untrained = {}
         origin: dict[str, Any] = {"weights": str(settings.train.weights), "encoder": settings.train.encoder}
@@ -38,18 +34,19 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
         history = pd.DataFrame([{"epoch": 0, **losses, "steps": 0, **figures}])
     else:
         origin = {"train": settings.train.model_dump(mode="json"), "seed": settings.seed, "data": train.digest()}
-        # The columns too: a state whose table has others can't be continued.
-        made_of = json.dumps([origin, training.COLUMNS], sort_keys=True)
-        key = hashlib.blake2b(made_of.encode(), digest_size=16).hexdigest()
+        made_of = origin | {"holdout": holdout.digest(), "code": checkpoint.digest_of_files(code_of("train"))}
+        checkpoints = checkpoint.Checkpoints(CHECKPOINTS / "autoencoder", made_of)
         # The seed is set again for the weights, as the reference does.
         runtime.seed(settings.seed)
         model = autoencoder.Autoencoder(settings.train.encoder, settings.train.pretrained)
-        history = training.fit(fabric, model, train, holdout, settings.train, CHECKPOINTS / f"{key}.pt")
+        history = training.fit(fabric, model, train, holdout, settings.train, checkpoints)
         untrained = {"untrained": history.loc[0, training.COLLAPSE].to_dict()}
     autoencoder.save(model, weights, origin)
     # DVC's plots leave nan out; an empty cell they draw as 0.
     tables.write_csv(curve, history, missing="nan")
     files.write_json(metrics, {"needed": True, "frames": len(train), **history.to_dict("records")[-1], **untrained})
+    if checkpoints:
+        checkpoints.remove()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Train_predictor: resized training frames -> the weights of a network that predicts a frame from those before it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stages import PARAMS, run
+from stages import CHECKPOINTS, PARAMS, code_of, run
 from vad import params
 from vad.data import clips
 from vad.storage import files, needs
+
+if TYPE_CHECKING:
+    from vad.models.checkpoint import Checkpoints
 
 
 def main(needed: Path, resized: Path, weights: Path, metrics: Path) -> None:
@@ -15,27 +18,33 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path) -> None:
         needs.write_no_weights(weights)
         files.write_json(metrics, {"needed": False})
         return
-    files.write_json(metrics, {"needed": True, **trained(resized, params.load(PARAMS), weights)})
+    figures, checkpoints = trained(resized, params.load(PARAMS), weights)
+    files.write_json(metrics, {"needed": True, **figures})
+    checkpoints.remove()
 
 
-def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, Any]:
-    """Train the network, write it to `weights`, and return the figures of its training.
+def trained(resized: Path, settings: params.Params, weights: Path) -> tuple[dict[str, Any], "Checkpoints"]:
+    """Train the network and write it to `weights`; returns the figures of its training, and its checkpoints.
 
     `parameters` and `windows`, counts; `epochs`, `steps` and `best_epoch`; `holdout`, the loss of the best epoch, and
     `holdout_of_copying`, that of repeating the last frame; `loss`, by part the loss of each epoch.
     """
-    from vad.models import predictor, runtime
+    from vad.models import checkpoint, predictor, predictor_training, runtime
 
     train, holdout = clips.open_resized(resized, "train"), clips.open_resized(resized, "holdout")
+    origin = {"predict": settings.predict.model_dump(mode="json"), "seed": settings.seed}
+    data = {"data": checkpoint.digest_of_clips(train), "holdout": checkpoint.digest_of_clips(holdout)}
+    code = {"code": checkpoint.digest_of_files(code_of("train_predictor"))}
+    checkpoints = checkpoint.Checkpoints(CHECKPOINTS / "predictor", origin | data | code)
+    fabric = runtime.fabric(settings.predict.precision, "predict.precision")
     runtime.seed(settings.seed)
     model = predictor.make(settings.predict.network, settings.predict.history)
-    fabric = runtime.fabric(settings.predict.precision)
-    history = predictor.fit(fabric, model, train, holdout, settings.predict)
-    predictor.save(model, weights, {"predict": settings.predict.model_dump(mode="json"), "seed": settings.seed})
-    best = predictor.best_epoch(history)
-    return {
+    history = predictor_training.fit(fabric, model, train, holdout, settings.predict, checkpoints)
+    predictor.save(model, weights, origin)
+    best = predictor_training.best_epoch(history)
+    figures = {
         "parameters": sum(tensor.numel() for tensor in model.parameters()),
-        "windows": len(predictor.windows(train, settings.predict.history, "train")),
+        "windows": len(predictor_training.windows(train, settings.predict.history, "train")),
         "epochs": int(history["epoch"].iloc[-1]),
         "steps": int(history["steps"].iloc[-1]),
         "best_epoch": best,
@@ -43,6 +52,7 @@ def trained(resized: Path, settings: params.Params, weights: Path) -> dict[str, 
         "holdout_of_copying": round(history["holdout"].iloc[0], 6),
         "loss": {part: history[part].iloc[1:].round(6).tolist() for part in ("train", "holdout")},
     }
+    return figures, checkpoints
 
 
 if __name__ == "__main__":

@@ -18,6 +18,14 @@ TINY = {"data.source": "folder", "resize.size": 32, "train.epochs": 1, "evaluate
 STAGES = list(yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
+def settings() -> dict[str, str]:
+    """The environment of what runs in a clone."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "200",
+    } | {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
+
+
 class Clone:
     """A clone of the project, as committed or not, with clips of its own."""
 
@@ -50,14 +58,10 @@ class Clone:
 
     def run(self, *command: str, fails: bool = False, environment: Mapping[str, str] | None = None) -> str:
         """What a command prints; it must succeed, or fail. `environment` is added to this process's."""
-        settings = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "COLUMNS": "200",
-        } | {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=settings | dict(environment or {}),
+            env=settings() | dict(environment or {}),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

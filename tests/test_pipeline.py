@@ -1,13 +1,18 @@
 """The pipeline as a user runs it: the real `dvc` in a fresh clone, on clips of one's own, tiny ones."""
 
+import contextlib
 import json
 import shutil
+import subprocess
+import time
+from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from sklearn.metrics import average_precision_score
 
-from tests.clone import Clone, ran
+from tests.clone import Clone, ran, settings
 from tests.tiny_clips import walking_square, write_frames
 
 
@@ -169,6 +174,47 @@ def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clon
     assert "train" in ran(printed) and "epoch" not in printed
     origin = autoencoder.read_origin(restored.folder / "models/autoencoder.safetensors")
     assert origin == {"weights": "reference.pth", "encoder": "resnet18"}
+
+
+def trainings(folder: Path) -> list[psutil.Process]:
+    """The processes of a clone's stage `train`."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if process.info["cwd"] == str(folder.resolve()) and process.info["cmdline"][1:3] == ["-m", "stages.train"]
+    ]
+
+
+def last_kept(folder: Path) -> int:
+    """When the newest checkpoint was written, in nanoseconds; 0 where there is none."""
+    times = [0]
+    for path in (folder / ".dvc/tmp/checkpoints").glob("[!.]*.safetensors"):
+        with contextlib.suppress(FileNotFoundError):  # it is being replaced
+            times.append(path.stat().st_mtime_ns)
+    return max(times)
+
+
+def test_ending_dvc_ends_its_training_which_goes_on_to_the_weights_of_an_uninterrupted_one(restored: Clone) -> None:
+    restored.set(**{"train.epochs": 8})
+    weights = restored.folder / "models/autoencoder.safetensors"
+    before = 0
+    for shell in ("/bin/bash", "/bin/sh"):  # bash becomes the stage, many a sh waits for it
+        dvc = subprocess.Popen(["dvc", "repro", "train"], cwd=restored.folder, env=settings() | {"SHELL": shell})
+        while last_kept(restored.folder) == before:
+            assert dvc.poll() is None
+            time.sleep(0.05)
+        running = trainings(restored.folder)
+        assert len(running) == 1
+        dvc.terminate()
+        dvc.wait()
+        psutil.wait_procs(running, 60)
+        assert trainings(restored.folder) == [] and not weights.exists()
+        before = last_kept(restored.folder)
+    restored.run("dvc", "repro", "train")
+    resumed = weights.read_bytes()
+    assert last_kept(restored.folder) == 0
+    restored.run("dvc", "repro", "--force", "--single-item", "train")
+    assert weights.read_bytes() == resumed
 
 
 def test_stages_say_how_they_are_called(clone: Clone) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.tiny_clips import walking_square
 from vad import VadError, params, registry
 from vad.components import pooling
 from vad.data import clips
-from vad.models import predictor, runtime
+from vad.models import checkpoint, predictor, predictor_training, resumable, runtime
 from vad.quality import repair
 from vad.storage import needs, tables
 
@@ -41,13 +42,16 @@ def walk(count: int = 24, seed: int = 1, speed: int = 2) -> clips.MappedClip:
 
 
 def fit(
-    train: Sequence[clips.Clip] | None = None, seed: int = 82, **changes: object
+    train: Sequence[clips.Clip] | None = None, seed: int = 82, kept: Path | None = None, **changes: object
 ) -> tuple[predictor.Predictor, pd.DataFrame]:
     settings = SETTINGS.model_copy(update=changes)
     runtime.seed(seed)
     model = predictor.make(settings.network, settings.history)
     fabric = runtime.fabric(settings.precision)
-    return model, predictor.fit(fabric, model, train or [walk()], [walk(12, seed=2)], settings)
+    with tempfile.TemporaryDirectory() as forgotten:
+        checkpoints = checkpoint.Checkpoints((kept or Path(forgotten)) / "predictor", {})
+        history = predictor_training.fit(fabric, model, train or [walk()], [walk(12, seed=2)], settings, checkpoints)
+    return model, history
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
@@ -127,11 +131,11 @@ def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.Mo
         weights.append([tensor.clone() for tensor in network.parameters()])
         return next(losses)
 
-    monkeypatch.setattr(predictor, "held_out_loss", given)
-    monkeypatch.setattr(predictor, "PATIENCE", 2)
+    monkeypatch.setattr(predictor_training, "held_out_loss", given)
+    monkeypatch.setattr(predictor_training, "PATIENCE", 2)
     model, history = fit(epochs=6)
     assert history["epoch"].tolist() == [0, 1, 2, 3, 4, 5] and history["steps"].tolist() == [0, 2, 4, 6, 8, 10]
-    assert predictor.best_epoch(history) == 3
+    assert predictor_training.best_epoch(history) == 3
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), weights[3], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), weights[5], strict=True))
 
@@ -139,18 +143,18 @@ def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.Mo
 def test_the_learning_rate_falls_where_the_loss_no_longer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
     losses = iter([7.0, 9.0, 8.0, *[8.5] * 20])  # the untrained network is no lower bound
-    monkeypatch.setattr(predictor, "held_out_loss", lambda *_: next(losses))
-    epoch = predictor._epoch
+    monkeypatch.setattr(predictor_training, "held_out_loss", lambda *_: next(losses))
+    epoch = predictor_training._epoch
 
     def watched(fabric: object, network: object, optimizer: torch.optim.Optimizer, *rest: object) -> list[float]:
         rates.append(optimizer.param_groups[0]["lr"])
         return epoch(fabric, network, optimizer, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(predictor, "_epoch", watched)
+    monkeypatch.setattr(predictor_training, "_epoch", watched)
     _, history = fit(epochs=50, learning_rate=1e-3)
-    assert len(history) - 1 == 2 + predictor.PATIENCE == len(rates)
-    steady = 2 + predictor.LOWERED_AFTER
-    assert rates[:steady] == [1e-3] * steady and rates[steady] == pytest.approx(1e-3 * predictor.LOWERED_TO)
+    assert len(history) - 1 == 2 + predictor_training.PATIENCE == len(rates)
+    steady = 2 + predictor_training.LOWERED_AFTER
+    assert rates[:steady] == [1e-3] * steady and rates[steady] == pytest.approx(1e-3 * predictor_training.LOWERED_TO)
 
 
 def test_a_file_that_holds_no_predictor_is_named(tmp_path: Path) -> None:
@@ -169,13 +173,56 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(
     assert not same(fit(seed=83)[0], trained[0])
 
 
+@networks
+@pytest.mark.parametrize("cut", [2, 5, 9])
+def test_killed_training_resumes_to_the_same_weights(
+    network: str, cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps an epoch; the learning rate falls after epoch 3, and the best weights are those of epoch 2."""
+    monkeypatch.setattr(resumable, "KEPT_EVERY", 0)
+    monkeypatch.setattr(predictor_training, "LOWERED_AFTER", 1)
+    measured = predictor_training.held_out_loss
+    losses = [0.9, 0.5, 0.3, 0.4, 0.35, 0.36]
+    # What is measured is replaced by what suits this test, by the number of steps before it.
+    monkeypatch.setattr(
+        predictor_training,
+        "held_out_loss",
+        lambda fabric, mean, drawn: losses[taken // 2] + 0 * measured(fabric, mean, drawn),
+    )
+    taken, goal, loss_of = 0, 0, predictor_training.loss_of
+
+    def counted(predicted: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
+        nonlocal taken
+        if predicted.requires_grad:
+            if taken + 1 == goal:
+                raise KeyboardInterrupt
+            taken += 1
+        return loss_of(predicted, frame)
+
+    monkeypatch.setattr(predictor_training, "loss_of", counted)
+    model, history = fit(network=network, epochs=5)
+    assert taken == 10 and predictor_training.best_epoch(history) == 2
+    taken, goal = 0, cut
+    with pytest.raises(KeyboardInterrupt):
+        fit(kept=tmp_path, network=network, epochs=5)
+    goal = 0
+    again, resumed = fit(kept=tmp_path, network=network, epochs=5)
+    assert taken == 10
+    assert same(model, again)
+    pd.testing.assert_frame_equal(history, resumed)
+    after = taken
+    assert same(model, fit(kept=tmp_path, network=network, epochs=5)[0]) and taken == after
+
+
 def test_bf16_trains() -> None:
     _, history = fit(precision="bf16-mixed", epochs=1)
     assert np.isfinite(history["holdout"]).all()
 
 
 def test_a_loss_that_is_no_number_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "loss_of", lambda a, b: (a - b).mean() * (float("nan") if a.requires_grad else 1))
+    monkeypatch.setattr(
+        predictor_training, "loss_of", lambda a, b: (a - b).mean() * (float("nan") if a.requires_grad else 1)
+    )
     with pytest.raises(VadError, match=r"predict: the loss became nan in epoch 1, step 1; lower predict.learning_rate"):
         fit()
 
@@ -184,7 +231,7 @@ def test_no_training_window_crosses_a_gap() -> None:
     numbers = [3, 4, 5, 6, 7, 10, 11, 12, 14, 15, 16, 17]
     array = np.zeros((12, 16, 16, 3), np.uint8)
     array[:] = np.array(numbers, np.uint8)[:, None, None, None]
-    found = predictor.windows([clip(array[:2], numbers[:2]), clip(array, numbers)], HISTORY, "train")
+    found = predictor_training.windows([clip(array[:2], numbers[:2]), clip(array, numbers)], HISTORY, "train")
     assert found == [(1, 3), (1, 4), (1, 11)]
     (batch,) = predictor.batches([clip(array), clip(array, numbers)], found, HISTORY, SETTINGS.batch_size)
     assert batch[..., 0, 0, 0].tolist() == [[3, 4, 5, 6], [4, 5, 6, 7], [14, 15, 16, 17]]
@@ -196,9 +243,9 @@ def test_clips_without_enough_consecutive_frames_are_named() -> None:
 
 
 def test_an_epoch_takes_its_share_of_the_windows_from_a_random_one_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "EPOCH_WINDOWS", 5)
+    monkeypatch.setattr(predictor_training, "EPOCH_WINDOWS", 5)
     found = [predictor.Window(0, position) for position in range(18)]
-    epochs = [predictor._drawn(found) for _ in range(20)]
+    epochs = [[found[index] for index in predictor_training._drawn(len(found))] for _ in range(20)]
     assert {len(epoch) for epoch in epochs} == {4, 5}
     assert {window for epoch in epochs for window in epoch} == set(found)
     assert all(set(np.diff(sorted(window.position for window in epoch))) == {4} for epoch in epochs)

@@ -2,12 +2,22 @@
 
 import errno
 import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
+from stages import REMEDIES
 from vad import VadError
 from vad.storage import files, tables
+
+TOP = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -46,3 +56,64 @@ def test_a_column_by_its_name_of_earlier_days_is_read(tmp_path: Path) -> None:
     (tmp_path / "corruption.csv").write_text("video,frame,flipped,static\n01,3,0,1\n")
     table = tables.read_csv(tmp_path / "corruption.csv", ["video", "frame", "flipped", "noisy"])
     assert table["noisy"].tolist() == [1] and table["video"].tolist() == ["01"]
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files end at 10 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_weights_that_dont_fit_on_the_disk_are_told_like_any_other_file(tmp_path: Path, small_disk: None) -> None:
+    path = tmp_path / "model.safetensors"
+    refused = pytest.raises(VadError, match=rf"{path}: can't be written \(File too large\); make room on its disk")
+    with refused, files.replacing(path) as temporary:
+        safetensors.numpy.save_file({"weights": np.zeros(10_000)}, temporary)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_line_about_a_full_disk_names_a_command_that_deletes(tmp_path: Path) -> None:
+    assert "rm" not in files.MAKE_ROOM.split() and "gc" not in files.MAKE_ROOM.split()
+    assert all("gc" not in remedy.split() for remedy in REMEDIES.values())
+
+
+def killed_writer(path: Path) -> Path:
+    """Have a process write half of a file and be killed; the temporary file that it leaves."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from vad.storage import files\n"
+        "with files.replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    before = set(path.parent.iterdir())
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=TOP)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = set(path.parent.iterdir()) - before
+    return left
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "weights", "clip [1].zip"])
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_of_the_same_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    other = killed_writer(tmp_path / "other.safetensors")
+    assert killed_writer(path) != killed_writer(path)
+    files.write_text(path, "whole")
+    assert set(tmp_path.iterdir()) == {path, other}
+
+
+def test_what_a_running_writer_has_begun_stays(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    with files.replacing(path) as temporary:
+        temporary.write_text("one")
+        begun = temporary.rename(tmp_path / f".model.{os.getppid()}.tmp.safetensors")
+        files.write_text(path, "two")
+        assert begun.exists()
+        begun.rename(temporary)
+    assert path.read_text() == "one"
+
+
+@pytest.mark.parametrize("name", ["models/.autoencoder.123.tmp.safetensors", "models/.weights.123.tmp"])
+def test_git_ignores_what_a_killed_writer_left(name: str) -> None:
+    assert subprocess.run(["git", "check-ignore", "-q", name], cwd=TOP).returncode == 0

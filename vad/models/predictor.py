@@ -7,7 +7,6 @@ convolutional LSTM.
 
 import abc
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
@@ -23,29 +21,15 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError, registry
 from vad.data.clips import Clip
-from vad.params import Predict
 from vad.storage import files
-from vad.storage.progress import progress
 
 WIDTHS = (24, 48, 96, 128)
 """Channels of the levels, from half the frame's side down to a sixteenth of it."""
 HIDDEN = 64
 """Channels of the state of a ConvLSTM."""
-EPOCH_WINDOWS = 320
-"""An epoch takes about that many of the training windows, evenly spaced: neighbours are nearly the same window."""
-CHECKED_WINDOWS = 64
-"""Held-out windows, evenly spaced and always the same, on which the loss is measured after each epoch."""
-AVERAGING = 0.97
-"""What the running mean of the weights keeps of itself at each step."""
-LOWERED_AFTER, LOWERED_TO = 5, 0.3
-"""After so many epochs without a lower held-out loss the learning rate falls to this part of what it was."""
-PATIENCE = 12
-"""Epochs without a lower held-out loss after which training ends: it is at its plateau."""
 
 
 class Window(NamedTuple):
@@ -163,79 +147,6 @@ def predict(network: nn.Module, past: Tensor) -> Tensor:
     return predicted if network.training else predicted.clamp(0, 1)
 
 
-def fit(
-    fabric: Fabric, model: Predictor, train: Sequence[Clip], holdout: Sequence[Clip], params: Predict
-) -> pd.DataFrame:
-    """Train `model` in place with Adam; it is left with a running mean of its weights, as it was at the best epoch.
-
-    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, after it, of the running mean in
-    eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train`
-    is nan, and it is never the best. The learning rate falls, and at last training ends, where held-out loss no longer
-    does. What it draws comes from torch's global generator. Raises VadError when there is no window on either side or
-    a loss is not finite.
-    """
-    chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
-    # Its patience is what it still bears.
-    schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
-    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
-    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
-    history: list[dict[str, float]] = []
-    steps, best, best_weights = 0, 0, dict[str, Tensor]()
-    for epoch in range(params.epochs + 1):
-        drawn = batches(train, _drawn(chosen), params.history, params.batch_size)
-        losses = _epoch(fabric, network, optimizer, mean, drawn, epoch) if epoch else []
-        ahead = batches(holdout, checked, params.history, params.batch_size)
-        held_out = _finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out")
-        row = {"epoch": epoch, "train": float(np.mean(losses)) if epoch else math.nan, "holdout": held_out}
-        steps += len(losses)
-        if epoch:
-            schedule.step(held_out)
-        history.append(row | {"steps": steps})
-        if epoch <= 1 or held_out < history[best]["holdout"]:
-            best, best_weights = epoch, {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}
-        elif epoch - best == PATIENCE:
-            break
-    model.load_state_dict(best_weights)
-    return pd.DataFrame(history).astype({"epoch": int, "steps": int})
-
-
-def best_epoch(history: pd.DataFrame) -> int:
-    """The epoch of `fit`'s table whose weights it left: the lowest held-out loss, the untrained network aside."""
-    return int(history["holdout"].to_numpy()[1:].argmin()) + 1
-
-
-def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
-    """Every frame that `history` frames with the numbers just before its own precede: never across a gap.
-
-    Raises VadError, which names `split`, when there is none.
-    """
-    found = []
-    for index, clip in enumerate(clips):
-        # Numbers ascend: where the last is `history` above the first, none between is missing.
-        ends = np.flatnonzero(clip.numbers[history:] - clip.numbers[:-history] == history) + history
-        found += [Window(index, position) for position in ends.tolist()]
-    if not found:
-        raise VadError(
-            f"predict.history = {history}: no {history + 1} consecutive frames in any clip of {split}; "
-            "lower predict.history or give longer clips"
-        )
-    return found
-
-
-def _drawn(chosen: list[Window]) -> list[Window]:
-    """About EPOCH_WINDOWS of the windows, evenly spaced from a random first one on, in random order."""
-    stride = math.ceil(len(chosen) / EPOCH_WINDOWS)
-    spaced = chosen[int(torch.randint(stride, ())) :: stride]
-    return [spaced[index] for index in torch.randperm(len(spaced)).tolist()]
-
-
-def _spaced(found: list[Window]) -> list[Window]:
-    """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
-    return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
-
-
 def batches(clips: Sequence[Clip], chosen: Sequence[Window], history: int, batch_size: int) -> Iterator[Tensor]:
     """Batches (N, history + 1, H, W, 3) uint8 of windows: the frames before the one to predict, then that one."""
     for start in range(0, len(chosen), batch_size):
@@ -275,54 +186,10 @@ class FrameStacks(Clip):
         return np.concatenate([self.source.frame(seen) for seen in (*others, number)], axis=2)
 
 
-def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
-    """Intensity and gradient loss of (N, 3, H, W) in [0, 1], as a mean over the pixels.
-
-    Of gradients the paper compares the absolute values, too; of intensity L2, here L1, which is what is scored.
-    """
-    gradients = (F.l1_loss(predicted.diff(dim=axis).abs(), frame.diff(dim=axis).abs()) for axis in (2, 3))
-    return sum(gradients, F.l1_loss(predicted, frame))
-
-
 def split(frames: Tensor) -> tuple[Tensor, Tensor]:
     """A batch (N, T, H, W, 3) uint8 -> its last frames (N, 3, H, W) and those before, (N, 3 (T-1), H, W), in [0, 1]."""
     images = frames.permute(0, 1, 4, 2, 3).float().div(255)
     return images[:, -1], images[:, :-1].flatten(1, 2).contiguous(memory_format=torch.channels_last)
-
-
-def _epoch(
-    fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], epoch: int
-) -> list[float]:
-    """One pass over the windows drawn; returns the loss of each batch."""
-    network.train()
-    losses: list[float] = []
-    for batch in progress(drawn, f"epoch {epoch}"):
-        frame, past = split(fabric.to_device(batch))
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(predict(network, past), frame)
-        fabric.backward(loss)
-        optimizer.step()
-        mean.update_parameters(network.module)
-        losses.append(_finite(loss.item(), epoch, f"step {len(losses) + 1}"))
-    return losses
-
-
-def _finite(loss: float, epoch: int, where: str) -> float:
-    if not math.isfinite(loss):
-        raise VadError(f"predict: the loss became {loss} in epoch {epoch}, {where}; lower predict.learning_rate")
-    return loss
-
-
-@torch.no_grad()
-def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> float:
-    """The mean loss over windows, in eval mode."""
-    network.eval()
-    total, count = 0.0, 0
-    for batch in drawn:
-        frame, past = split(fabric.to_device(batch))
-        total += loss_of(predict(network, past), frame).item() * len(batch)
-        count += len(batch)
-    return total / count
 
 
 @torch.inference_mode()

@@ -1,11 +1,10 @@
-"""Training the autoencoder: the loop, what is measured per epoch, and how it continues after an interruption."""
+"""Training the autoencoder: the loop, and what is measured per epoch."""
 
 import hashlib
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,16 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.utils.data import Dataset, RandomSampler
 
 from vad import VadError
 from vad.data.clips import MappedClip
 from vad.models import collapse
 from vad.models.autoencoder import Autoencoder, to_images
+from vad.models.checkpoint import Checkpoints
+from vad.models.resumable import Resumable
 from vad.params import Train
-from vad.storage import files
 from vad.storage.progress import progress
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
@@ -62,32 +62,28 @@ class Frames(Dataset[Tensor]):
 
 
 def fit(
-    fabric: Fabric, model: Autoencoder, train: Frames, holdout: Frames, params: Train, checkpoint: Path
+    fabric: Fabric, model: Autoencoder, train: Frames, holdout: Frames, params: Train, checkpoints: Checkpoints
 ) -> pd.DataFrame:
     """Train `model` in place with Adam; returns a row an epoch, and before them epoch 0, the untrained network.
 
     Columns: `epoch`; `train`, the mean over the epoch's batches, as the reference reports it; `train_eval` and
     `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare; `steps`
     of the optimizer so far; what `collapse_figures` gives. Epoch 0 has no losses, which would dwarf all others.
-    State is written to `checkpoint` after each epoch and removed at the end: a run that was cut off continues from
-    there to the same weights. Raises VadError when the loss is no longer finite.
+    A run that was cut off goes on from `checkpoints` to the same weights. A finished one leaves them there: they are
+    removed by whoever has put the weights in their place. Raises VadError when the loss is no longer finite.
     """
     network, optimizer = prepare(fabric, model, params)
-    loader = DataLoader(train, batch_size=params.batch_size, shuffle=True)
-    batches = fabric.setup_dataloaders(loader)
-    history = _resume(checkpoint, model, optimizer)
-    if not history:
-        history.append({"epoch": 0, "steps": 0, **collapse_figures(fabric, model, holdout, params)})
-    for epoch in range(len(history), params.epochs + 1):
-        losses = _epoch(fabric, network, optimizer, batches, LOSSES[params.loss], epoch)
-        row: dict[str, float] = {"epoch": epoch, "train": losses}
-        for name, frames in (("train_eval", train), ("holdout", holdout)):
-            row[name] = evaluation_loss(fabric, network, frames, params)
-        row |= {"steps": epoch * len(batches), **collapse_figures(fabric, model, holdout, params)}
-        history.append(row)
-        _keep(checkpoint, model, optimizer, history)
-    checkpoint.unlink(missing_ok=True)
-    return pd.DataFrame(history, columns=COLUMNS).astype({"epoch": int, "steps": int})
+    with Resumable(fabric, checkpoints, model, optimizer) as run:
+        if not run.history:
+            run.history.append({"epoch": 0, "steps": 0, **collapse_figures(fabric, model, holdout, params)})
+        for epoch in range(len(run.history), params.epochs + 1):
+            _epoch(fabric, network, optimizer, train, params, run)
+            row: dict[str, float] = {"epoch": epoch, "train": sum(run.losses) / len(run.losses)}
+            for name, frames in (("train_eval", train), ("holdout", holdout)):
+                row[name] = evaluation_loss(fabric, network, frames, params)
+            row |= {"steps": epoch * len(run.losses), **collapse_figures(fabric, model, holdout, params)}
+            run.end_epoch(row)
+    return pd.DataFrame(run.history, columns=COLUMNS).astype({"epoch": int, "steps": int})
 
 
 def prepare(fabric: Fabric, model: Autoencoder, params: Train) -> tuple[Any, Any]:
@@ -107,17 +103,26 @@ def step(fabric: Fabric, network: Any, optimizer: Any, frames: Tensor, loss_of: 
     return float(loss.item())
 
 
-def _epoch(fabric: Fabric, network: Any, optimizer: Any, batches: Any, loss_of: Any, epoch: int) -> float:
-    """One pass over the training frames; returns the mean of the batch losses."""
+def shuffled(count: int) -> list[int]:
+    """The numbers below `count` in random order: the draws and the order of torch's DataLoader with `shuffle`."""
+    torch.empty((), dtype=torch.int64).random_()  # what that one draws to seed the workers that it may have
+    return list(RandomSampler(range(count)))
+
+
+def _epoch(fabric: Fabric, network: Any, optimizer: Any, train: Frames, params: Train, run: Resumable) -> None:
+    """What is left of a pass over the training frames; `run` is told of each step."""
     network.train()
-    losses = []
-    for frames in progress(batches, f"epoch {epoch}", len(batches)):
-        losses.append(step(fabric, network, optimizer, frames, loss_of))
-        if not math.isfinite(losses[-1]):
+    run.order = run.order or shuffled(len(train))
+    starts = range(len(run.losses) * params.batch_size, len(train), params.batch_size)
+    for start in progress(starts, f"epoch {len(run.history)}"):
+        batch = torch.stack([train[index] for index in run.order[start : start + params.batch_size]])
+        loss = step(fabric, network, optimizer, fabric.to_device(batch), LOSSES[params.loss])
+        if not math.isfinite(loss):
             raise VadError(
-                f"train: the loss became {losses[-1]} in epoch {epoch}, step {len(losses)}; lower train.learning_rate"
+                f"train: the loss became {loss} in epoch {len(run.history)}, step {len(run.losses) + 1}; "
+                "lower train.learning_rate"
             )
-    return sum(losses) / len(losses)
+        run.end_step(loss)
 
 
 @torch.no_grad()
@@ -157,28 +162,3 @@ def _checked(fabric: Fabric, frames: Frames, params: Train) -> Iterator[Tensor]:
     for start in range(0, len(chosen), params.batch_size):
         batch = torch.stack([frames[index] for index in chosen[start : start + params.batch_size]])
         yield to_images(fabric.to_device(batch))
-
-
-def _keep(checkpoint: Path, model: nn.Module, optimizer: Any, history: list[dict[str, float]]) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-        "generator": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all(),  # convnext_tiny draws which blocks it skips where it runs
-    }
-    with files.replacing(checkpoint) as temporary:
-        torch.save(state, temporary)
-
-
-def _resume(checkpoint: Path, model: nn.Module, optimizer: Any) -> list[dict[str, float]]:
-    """Load what `_keep` wrote, where there is something; returns the history so far."""
-    if not checkpoint.exists():
-        return []
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["generator"])
-    torch.cuda.set_rng_state_all(state["cuda"])
-    history: list[dict[str, float]] = state["history"]
-    return history

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,29 +13,61 @@ from typing import Any
 
 from vad import VadError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What errno says of a full disk or quota."""
+MAKE_ROOM = "make room on its disk (`du -sh .dvc/cache .dvc/tmp data` shows what is large)"
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success sync it and rename it into place, on failure remove it.
 
     The temporary name keeps the suffix, because writers choose their format by it. Raises VadError when the disk
-    is full.
+    is full. Temporary files that killed writers of `path` left are removed first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            remedy = "make room (`dvc gc -w` clears old versions) and run again"
-            raise VadError(f"{path}: can't be written ({error.strerror}); {remedy}") from None
+    except Exception as error:
+        if (number := _errno(error)) in FULL:
+            raise VadError(f"{path}: can't be written ({os.strerror(number)}); {MAKE_ROOM} and run again") from None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _errno(error: Exception) -> int:
+    """The number of an OSError, or of what safetensors makes of one, which ends in "(os error 28)"; 0 of any other."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return getattr(error, "errno", None) or (int(told[1]) if told else 0)
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove the temporary files of `path` whose writers are gone."""
+    start, end = f".{path.stem}.", f".tmp{path.suffix}"
+    for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
+        writer = left.name[len(start) : -len(end)]
+        if writer.isdecimal() and not _runs(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of that number; where that can't be found out there is."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,0 +1,168 @@
+"""Training the predictor: the loop, what it takes of the clips, and when it ends."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vad import VadError
+from vad.data.clips import Clip
+from vad.models.checkpoint import Checkpoints
+from vad.models.predictor import Predictor, Window, batches, predict, split
+from vad.models.resumable import Resumable
+from vad.params import Predict
+from vad.storage.progress import progress
+
+EPOCH_WINDOWS = 320
+"""An epoch takes about that many of the training windows, evenly spaced: neighbours are nearly the same window."""
+CHECKED_WINDOWS = 64
+"""Held-out windows, evenly spaced and always the same, on which the loss is measured after each epoch."""
+AVERAGING = 0.97
+"""What the running mean of the weights keeps of itself at each step."""
+LOWERED_AFTER, LOWERED_TO = 5, 0.3
+"""After so many epochs without a lower held-out loss the learning rate falls to this part of what it was."""
+PATIENCE = 12
+"""Epochs without a lower held-out loss after which training ends: it is at its plateau."""
+
+
+def fit(
+    fabric: Fabric,
+    model: Predictor,
+    train: Sequence[Clip],
+    holdout: Sequence[Clip],
+    params: Predict,
+    checkpoints: Checkpoints,
+) -> pd.DataFrame:
+    """Train `model` in place with Adam; it is left with a running mean of its weights, as it was at the best epoch.
+
+    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, after it, of the running mean in
+    eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train`
+    is nan, and it is never the best. The learning rate falls, and at last training ends, where held-out loss no longer
+    does. What it draws comes from torch's global generator. `checkpoints`: as in training.fit. Raises VadError when
+    there is no window on either side or a loss is not finite.
+    """
+    chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
+    # Its patience is what it still bears.
+    schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
+    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
+
+    def held_out(epoch: int) -> float:
+        ahead = batches(holdout, checked, params.history, params.batch_size)
+        return _finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out")
+
+    with Resumable(fabric, checkpoints, model, optimizer, mean, schedule) as run:
+        if not run.history:
+            _drawn(len(chosen))  # for no step: a seed is to give the weights that it always gave
+            run.history.append({"epoch": 0, "train": math.nan, "holdout": held_out(0), "steps": 0})
+        while not _ended(run.history, params.epochs):
+            _epoch(fabric, network, optimizer, mean, _left(run, train, chosen, params), run)
+            epoch, steps = len(run.history), run.history[-1]["steps"] + len(run.losses)
+            row = {"epoch": epoch, "train": float(np.mean(run.losses)), "holdout": held_out(epoch), "steps": steps}
+            schedule.step(row["holdout"])
+            if row["holdout"] < min((past["holdout"] for past in run.history[1:]), default=math.inf):
+                run.best = {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}
+            run.end_epoch(row)
+    model.load_state_dict(run.best)
+    return pd.DataFrame(run.history).astype({"epoch": int, "steps": int})
+
+
+def _ended(history: list[dict[str, float]], epochs: int) -> bool:
+    """Whether all epochs are over, or PATIENCE of them without a lower held-out loss."""
+    over = len(history) - 1
+    return over == epochs or (over > 0 and over - best_epoch(pd.DataFrame(history)) == PATIENCE)
+
+
+def best_epoch(history: pd.DataFrame) -> int:
+    """The epoch of `fit`'s table whose weights it left: the lowest held-out loss, the untrained network aside."""
+    return int(history["holdout"].to_numpy()[1:].argmin()) + 1
+
+
+def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
+    """Every frame that `history` frames with the numbers just before its own precede: never across a gap.
+
+    Raises VadError, which names `split`, when there is none.
+    """
+    found = []
+    for index, clip in enumerate(clips):
+        # Numbers ascend: where the last is `history` above the first, none between is missing.
+        ends = np.flatnonzero(clip.numbers[history:] - clip.numbers[:-history] == history) + history
+        found += [Window(index, position) for position in ends.tolist()]
+    if not found:
+        raise VadError(
+            f"predict.history = {history}: no {history + 1} consecutive frames in any clip of {split}; "
+            "lower predict.history or give longer clips"
+        )
+    return found
+
+
+def _left(run: Resumable, clips: Sequence[Clip], chosen: list[Window], params: Predict) -> Iterator[Tensor]:
+    """The batches of an epoch: a new one, which is drawn now, or what is left of the one under way."""
+    run.order = run.order or _drawn(len(chosen))
+    left = [chosen[index] for index in run.order[len(run.losses) * params.batch_size :]]
+    return batches(clips, left, params.history, params.batch_size)
+
+
+def _drawn(count: int) -> list[int]:
+    """About EPOCH_WINDOWS of the numbers below `count`, evenly spaced from a random first one on, in random order."""
+    stride = math.ceil(count / EPOCH_WINDOWS)
+    spaced = range(int(torch.randint(stride, ())), count, stride)
+    return [spaced[index] for index in torch.randperm(len(spaced)).tolist()]
+
+
+def _spaced(found: list[Window]) -> list[Window]:
+    """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
+    return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
+
+
+def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
+    """Intensity and gradient loss of (N, 3, H, W) in [0, 1], as a mean over the pixels.
+
+    Of gradients the paper compares the absolute values, too; of intensity L2, here L1, which is what is scored.
+    """
+    gradients = (F.l1_loss(predicted.diff(dim=axis).abs(), frame.diff(dim=axis).abs()) for axis in (2, 3))
+    return sum(gradients, F.l1_loss(predicted, frame))
+
+
+def _epoch(
+    fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], run: Resumable
+) -> None:
+    """A pass over the windows drawn, or what is left of it; `run` is told of each step."""
+    network.train()
+    epoch = len(run.history)
+    for batch in progress(drawn, f"epoch {epoch}"):
+        frame, past = split(fabric.to_device(batch))
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(predict(network, past), frame)
+        fabric.backward(loss)
+        optimizer.step()
+        mean.update_parameters(network.module)
+        run.end_step(_finite(loss.item(), epoch, f"step {len(run.losses) + 1}"))
+
+
+def _finite(loss: float, epoch: int, where: str) -> float:
+    if not math.isfinite(loss):
+        raise VadError(f"predict: the loss became {loss} in epoch {epoch}, {where}; lower predict.learning_rate")
+    return loss
+
+
+@torch.no_grad()
+def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> float:
+    """The mean loss over windows, in eval mode."""
+    network.eval()
+    total, count = 0.0, 0
+    for batch in drawn:
+        frame, past = split(fabric.to_device(batch))
+        total += loss_of(predict(network, past), frame).item() * len(batch)
+        count += len(batch)
+    return total / count
