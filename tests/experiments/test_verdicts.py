@@ -157,8 +157,6 @@ def test_the_mixture_of_the_oracle_is_the_best_that_its_steps_reach() -> None:
 def test_the_failure_analysis_is_what_the_results_say() -> None:
     page = failure_analysis.PAGE.read_text(encoding="utf-8")
     assert failure_analysis.page() == page, "run `python -m experiments.failure_analysis`"
-    readme = failure_analysis.README.read_text(encoding="utf-8")
-    assert failure_analysis.in_readme(readme) == readme, "run `python -m experiments.failure_analysis`"
     assert len(list(Path(ablations.RESULTS).glob("*/base.json"))) >= 2
 
 
