@@ -321,7 +321,7 @@ def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(pr
     truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped", "noisy"])
     keys = tables.read_csv(DIAGNOSIS, tables.KEYS)[tables.KEYS]
     known = keys.merge(truth.assign(split="validation")[repair.COLUMNS], on=tables.KEYS, how="left").fillna(0)
-    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "noisy": int}))
+    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "noisy": int}).assign(fold=-1))
     for name, undo in {"as_they_are": {}, "repaired": {"unflip": True, "denoise": "temporal_median"}}.items():
         settings(**TINY, repair=undo, motion={"components": ["change"]})
         inputs = Path("data/frames"), Path("data/validation"), tmp_path / "diagnosis.csv"
@@ -402,7 +402,7 @@ def test_submission_has_the_scores_of_the_test_frames(project: Path) -> None:
 
 
 def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: Path) -> None:
-    settings(**TINY, data=TINY["data"] | {"folds": 0})
+    settings(**TINY | {"data": TINY["data"] | {"folds": 0}})
     to = {name: tmp_path / name for name in ("frames", "validation", "resized", "components")}
     extract.main(Path("data/raw"), to["frames"], tmp_path / "data.json")
     validation.main(to["frames"], to["validation"])
