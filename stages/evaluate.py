@@ -46,7 +46,7 @@ def main(
         ("benchmark", "test", given or labels.find(truth)),
     ):
         frames = table[table["split"] == split]
-        if path:
+        if path and len(frames):
             known = labels.read_masks(path, frames, whole) if path.is_dir() else labels.read(path)
             frames = labels.join(frames, known, path)
             figures_by_part[part] = metrics.summarise(
