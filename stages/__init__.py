@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from project import lifetime
+from project import launch, lifetime
 from vad import VadError
 from vad.storage.files import FULL, MAKE_ROOM
 
@@ -38,8 +38,10 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(f"usage: python -m {sys.modules['__main__'].__spec__.name} {' '.join(names).upper()}")  # type: ignore
     try:
         lifetime.guard()
+        launch.write_own_log()
         main(*map(Path, sys.argv[1:]))
     except VadError as error:
+        launch.tell(str(error))
         sys.exit(str(error))
     except lifetime.Stopped as stopped:
         name, ended_by = Path(sys.argv[0]).stem, signal.Signals(stopped.number).name
