@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -76,11 +77,12 @@ def clip(count: int, seed: int) -> MappedClip:
 
 
 def fit(folder: Path, cut: int = 0, rank: int = 1, by: int = signal.SIGKILL, epochs: int = 2) -> None:
-    """Train the autoencoder; checkpoints, weights, curve and ranking go into `folder`.
+    """Train the autoencoder; checkpoints, weights, curve, ranking and what is said go into `folder`.
 
     In step `cut`, from 1, the process `rank` gets the signal `by`.
     """
     torch.set_num_threads(1)
+    sys.stderr = open(folder / "said", "a", buffering=1)  # noqa: SIM115
     resumable.KEPT_EVERY = 0
     kept = checkpoint.Checkpoints(folder / "autoencoder", {})
     _tell_writers(folder)
