@@ -20,7 +20,7 @@ RUN_TOOL := $$(command -v uvx || echo pipx run)
 
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations test check lock audit \
+.PHONY: help env repro report film demo recipe ablation ablations fan-out test check lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -53,6 +53,9 @@ ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample p
 	@# What did run is evaluated even where an experiment failed.
 	@failed=0; for module in "ablations $(DATA)" "oracle $(DATA)" failure_analysis past_the_ceiling; do \
 	    $(IN_VENV) python -m experiments.$$module || failed=1; done; exit $$failed
+
+fan-out: $(STAMP)  ## what cluster/job does on many machines, on tiny clips: JOBS=4, two at once, one of them killed
+	@$(IN_VENV) JOBS=$(or $(JOBS),4) python -m pytest -q -s -m slow tests/cluster/test_fan_out.py
 
 ## Kaggle
 submit: $(STAMP)  ## check submission.csv, hand it in and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)

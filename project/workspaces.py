@@ -76,9 +76,10 @@ def prepare(dataset: str) -> Path:
     if computed:
         # Metrics are Git's, not DVC's: without them DVC would not take what it has of a stage for its output.
         git(folder, "checkout", "--quiet", computed, "--", "dvc.lock", "metrics")
-        # Nor does its run cache know a stage with metrics: what an experiment has trained would be trained back.
-        for _ in dvc(folder, "checkout", "--force", "--allow-missing"):
-            pass
+    # Nor does its run cache know a stage with metrics: what an experiment has trained would be trained back, and what
+    # another machine has computed, and this one pulled, once more.
+    for _ in dvc(folder, "checkout", "--force", "--allow-missing"):
+        pass
     return folder
 
 
