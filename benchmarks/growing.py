@@ -2,7 +2,7 @@
 
     python -m benchmarks.growing --clips 100
 
-A clone of the project as committed, on small clips of noise that are made here: the pipeline runs, a test clip is added,
+A clone of the project as committed, on small clips that are made here: the pipeline runs, a test clip is added,
 the pipeline runs again. Prints a table in Markdown.
 """
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,20 +10,11 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Clip = TypeVar("Clip", bound=Sized)
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """Yield the items and show how far they are, on a terminal only."""
     return iter(tqdm(items, desc=what, total=total, disable=None, leave=False))
-
-
-def over_clips(clips: Sequence[Clip], what: str) -> Iterator[Clip]:
-    """Yield clips and show, on a terminal only, frames a second and the time that is left."""
-    with tqdm(desc=what, total=sum(map(len, clips)), unit=" frames", disable=None, leave=False) as bar:
-        for clip in clips:
-            yield clip
-            bar.update(len(clip))
 
 
 def parallel(
