@@ -53,7 +53,8 @@ def measure(
     """
     remembered = Lazy(lambda: learned(settings, encoder, forecaster, resized))
     taught = [clip.digest() for clip in clips.open_resized(resized, "train")]
-    origin = [*map(store.digest_of_file, (encoder, forecaster)), taught]
+    files = [path for path in (encoder, forecaster, settings.memory.weights) if path and path.exists()]
+    origin = [*map(store.digest_of_file, files), taught]
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
     cells = pooling.cells_of_clips(kept, seen, "memory", origin, lambda clip: cells_of(remembered.get(), clip))

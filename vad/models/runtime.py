@@ -47,7 +47,7 @@ def _made(accelerator: str, precision: Precision, by: Launched) -> Fabric:
             precision=precision,
             plugins=None if by.several() else LightningEnvironment(),
         )
-    except (ValueError, MisconfigurationException) as error:  # there are fewer devices, or they compute alone
+    except (ValueError, RuntimeError, MisconfigurationException) as error:  # fewer devices, or Slurm says too little
         if not by.several():
             raise
         raise VadError(f"{by.here} processes a machine: {' '.join(str(error).split())}; start fewer") from None
