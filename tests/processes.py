@@ -61,7 +61,7 @@ def together(count: int, function: Callable[..., None], *arguments: Any) -> list
     else:
         started = start(count, function, *arguments)
     for process in started:
-        process.join(300)
+        process.join(1800)
     return [process.exitcode for process in started]
 
 
