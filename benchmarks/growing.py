@@ -30,6 +30,7 @@ def write_clip(folder: Path, seed: int) -> None:
         frame = texture.copy()
         left = (3 * number + 7 * seed) % (SIZE[1] - 16)
         frame[40:56, left : left + 16] = (230, 200, 90)
+        frame += np.random.default_rng([seed, number]).integers(0, 3, frame.shape, np.uint8)  # no two files are alike
         cv2.imwrite(str(folder / f"{number:04d}.jpg"), frame)
 
 
