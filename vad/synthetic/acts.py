@@ -104,7 +104,7 @@ def misplaced(stage: Stage) -> Act:
 
 
 def patch(stage: Stage) -> Act:
-    """A piece of another time at another place: somebody and what is around, with a soft border (Astrid et al., 2021)."""
+    """A piece of another time at another place: somebody and what is around, softly bordered (Astrid et al., 2021)."""
     scene, steps, rng = stage.scene, stage.steps, stage.rng
     place = scene.place(rng)
     height, width = scene.background.shape[:2]

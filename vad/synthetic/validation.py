@@ -31,9 +31,8 @@ ACTS: Mapping[Kind, Callable[[Stage], Act]] = {
 STRANGERS = 4
 """Walks of each clip that may appear in others."""
 
-_TYPICAL, _LONG = 8, 30  # frames of an event; where many are wanted, they are long on average
-_MANY = 16  # wanted frames of a long run for an event each
-_STANDING, _OF_RUN = 120, 0.6  # frames that somebody stands, and of a short run the share
+_TYPICAL = 13  # frames of an event
+_STANDING, _OF_RUN = 120, 0.5  # frames that somebody stands, and of a short run the share
 _SKIP = 3  # frames of a clip a frame, where time runs fast
 _ONE_WAY = 0.6  # length of the mean heading from which on traffic has a direction
 _LARGEST_GAP = 5  # a longer one ends a scene: an event across it would jump
@@ -208,8 +207,8 @@ def _lengths(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
     """Lengths of events that sum to about `wanted` of the `count` frames of a run; none where there is no room."""
     if count < 4 or wanted < min(3, count // 4):
         return []
-    # A few kinds a clip rather than one long event; never so many that they would touch.
-    number = max(min(5, wanted // _TYPICAL), wanted // _MANY, -(-wanted // _LONG), 1)
+    # Several kinds a clip rather than one long event; never so many that they would touch.
+    number = max(1, round(wanted / _TYPICAL))
     wanted = min(wanted, count - number - 1)
     parts = rng.uniform(0.7, 1.3, number)
     ends = np.rint(np.cumsum(parts) / parts.sum() * wanted).astype(int)
