@@ -36,6 +36,7 @@ def rate(work: Callable[[], Iterable[object]], frames: int, repeats: int) -> flo
 
 def main(folder: Path, frames: int, repeats: int) -> None:
     train, test = (clips.open_zips(folder / "data/frames" / split) for split in ("train", "test"))
+    settings = params.load(PARAMS)
     size = test[0].frame(int(test[0].numbers[0])).shape[:2]
     print(f"| component | frames/s at {size[1]} x {size[0]} | minutes for 12,000 frames |\n|---|---|---|")
 
@@ -44,10 +45,10 @@ def main(folder: Path, frames: int, repeats: int) -> None:
 
     row("reading alone", rate(lambda: chain.from_iterable(motion.pairs(clip, size) for clip in test), frames, repeats))
     for components in (*((name,) for name in registry.maps("motion")), registry.maps("motion")):
-        normality = motion.Normality(train, components)
+        normality = motion.Normality(train, settings.motion.model_copy(update={"components": components}))
         per_second = rate(lambda: chain.from_iterable(map(normality.score, test)), frames, repeats)  # noqa: B023
         row(" and ".join(components), per_second)
-    settings, small = params.load(PARAMS), clips.open_resized(folder / "data/resized", "test")
+    small = clips.open_resized(folder / "data/resized", "test")
     for name, cells_of in networks(folder, settings).items():
         row(name, rate(lambda: chain.from_iterable(map(cells_of, small)), frames, repeats))  # noqa: B023
 

@@ -77,8 +77,9 @@ class Maps:
         """
         self.undo = settings.repair
         self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
-        moving = [name for name in registry.maps("motion") if name in wanted]
-        self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), moving) if moving else None
+        moving = tuple(name for name in registry.maps("motion") if name in wanted)
+        asked = settings.motion.model_copy(update={"components": moving})
+        self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), asked) if moving else None
         self.of_clip: dict[str, Callable[[clips.Clip], list[np.ndarray]]] = {}
         if "prediction" in wanted:
             network, size = predictor.load(PREDICTOR), settings.predict.batch_size
@@ -105,7 +106,7 @@ class Maps:
 
     def names(self) -> list[str]:
         """The maps that there are of every frame."""
-        return [*(self.normality.components if self.normality else ()), *self.of_clip]
+        return [*(self.normality.places if self.normality else ()), *self.of_clip]
 
     def frame(self, split: str, video: str, number: int) -> np.ndarray:
         """A frame (H, W, 3) uint8 as the components saw it: repaired. Raises VadError when it is absent."""

@@ -76,6 +76,7 @@ class Motion(Section):
     """What is measured of consecutive frames and of what should not be there, without training a network."""
 
     components: tuple[Annotated[str, OneOf(registry.maps("motion"))], ...]
+    flow: Literal["fast", "medium"] = Field(description="OpenCV's preset of DIS optical flow")
 
 
 class Predict(Section):

@@ -85,7 +85,7 @@ FAMILIES = (
     Family(
         "motion",
         stage="motion",
-        maps=("background", "change", "flow", "direction"),
+        maps=("background", "change", "flow", "direction", "velocity"),
         code="vad.components.motion:measure",
         out_of_fold=True,
         switch="motion.components",

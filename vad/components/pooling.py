@@ -62,7 +62,7 @@ class PlaceScales:
         The scale is the 99 % quantile of the blocks at a place, the larger of its neighbours', plus the median over
         places: where nothing ever moved, the first to come by counts for no more than twice what is usual elsewhere.
         """
-        self.scales = {side: _scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
+        self.scales = {side: place_scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
         self.spectrum = Spectrum(training)
 
     def relative_to_place(self, cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
@@ -120,7 +120,8 @@ def pool_by_others(found: Sequence[Sequence[np.ndarray]]) -> list[dict[str, floa
     return pooled
 
 
-def _scale(training: np.ndarray) -> np.ndarray:
+def place_scale(training: np.ndarray) -> np.ndarray:
+    """A large value at each place (h, w), above 0, of normal frames' blocks (N, h, w): see PlaceScales."""
     quantile = np.quantile(training, QUANTILE, axis=0).astype(np.float32)
     widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
     floor = float(np.median(quantile)) or float(quantile.mean()) or 1.0
