@@ -15,7 +15,8 @@ from scipy import stats
 from vad import VadError
 from vad.evaluation.bootstrap import DESCRIPTIVE_BELOW, bootstrap_clips
 from vad.evaluation.curves import Ranked, ap_contributions
-from vad.evaluation.metrics import UNNAMED, check_frames, headline, ranking_digest, without_nan
+from vad.evaluation.metrics import check_frames, headline, ranking_digest, without_nan
+from vad.evaluation.over_kinds import UNNAMED
 from vad.storage import tables
 
 SHORTEST_BLOCK = 10

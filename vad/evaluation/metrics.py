@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
+from vad.evaluation import over_kinds
 from vad.evaluation.bootstrap import bootstrap_clips
 from vad.evaluation.curves import (
     Ranked,
@@ -48,8 +49,6 @@ __all__ = [
 
 SUMMARY = {"ap": "ap", "ap_eq": "ap_at_prevalence", "auc": "auroc"}
 """Short names of figures -> those of `summarise`."""
-UNNAMED = "unnamed"
-"""The kind of anomalous frames whose labels name none."""
 
 
 def summarise(
@@ -82,6 +81,9 @@ def summarise(
         "descriptive": resampled.descriptive,
     }
     result["kinds"] = ap_by_kind(labels, scores, kinds, prevalence)
+    for kind, events in over_kinds.events_by_kind(labels, kinds, videos, frames).items():
+        result["kinds"][kind]["events"] = events
+    result |= {"ap_over_kinds": over_kinds.mean_ap(result["kinds"]), "rare_kinds": over_kinds.rare(result["kinds"])}
     onset = onset_recall(labels, scores, videos, frames, onset_precision)
     result["onset"] = {"precision": onset_precision, **onset._asdict()}
     result["ranking"] = ranking_digest(table, scores)
@@ -92,11 +94,15 @@ def summary(evaluation: Mapping[str, Any], loss: float | None) -> dict[str, Any]
     """The few figures that decide, of what `summarise` gave for each part, by names that a terminal has room for.
 
     Of the benchmark `ap`; `ap_eq`, AP at the prevalence, and `ci`, its 95 % interval; `auc`, AUROC; `rank`, a digest of
-    the order of the frames. Under `val` the same of validation, without an interval. `loss`: the final one of training.
-    Four decimals. A part without labels is left out.
+    the order of the frames. Under `val` the same of validation, without an interval, and `kinds`, the mean of AP at the
+    prevalence over kinds of event, null where one is too rare. `loss`: the final one of training. Four decimals. A part
+    without labels is left out.
     """
     result = {**_short(evaluation.get("benchmark")), "val": _short(evaluation.get("validation"))}
-    result["val"].pop("ci", None)
+    if result["val"]:
+        result["val"].pop("ci", None)
+        balanced = evaluation["validation"]["ap_over_kinds"]
+        result["val"]["kinds"] = None if balanced is None else round(balanced, 4)
     return {
         **{name: value for name, value in result.items() if value},
         **({} if loss is None else {"loss": round(loss, 6)}),
@@ -160,7 +166,7 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     frames = pd.DataFrame(
         {
             "clip": table["video"].to_numpy(),
-            "kind": _kind_names(labels, table["kind"].to_numpy()),
+            "kind": over_kinds.names(labels, table["kind"].to_numpy()),
             "positive": labels,
             "share": ap_contributions(labels, scores),
         }
@@ -205,7 +211,7 @@ def ap_by_kind(
     Kinds differ in base rate and with it in AP: compare them at one `prevalence`. Kinds of normal frames are ignored.
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
-    names = _kind_names(labels, kinds)
+    names = over_kinds.names(labels, kinds)
     result = {}
     for kind in sorted(set(names[labels == 1])):
         rows = (labels == 0) | (names == kind)
@@ -217,14 +223,6 @@ def ap_by_kind(
             "frames": int(chosen.sum()),
         }
     return result
-
-
-def _kind_names(labels: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """The kind (T,) of each anomalous frame, `unnamed` where there is none; empty for normal frames."""
-    named = (
-        pd.Series(np.asarray(kinds, dtype=object)).fillna("").replace("", UNNAMED).astype(str).to_numpy(dtype=object)
-    )
-    return np.where(labels == 1, named, "")
 
 
 class Onset(NamedTuple):
