@@ -28,10 +28,12 @@ ACTS: Mapping[Kind, Callable[[Stage], Act]] = {
     "patch": acts.patch,
 }
 """Kinds that are composited -> what works them out."""
+LEAST = 3
+"""Events of a kind below which its figures are luck."""
 STRANGERS = 4
 """Walks of each clip that may appear in others."""
 
-_TYPICAL = 13  # frames of an event
+_TYPICAL, _SHORT = 40, 13  # frames of an event, and of one where a run has no room for two
 _STANDING, _OF_RUN = 120, 0.5  # frames that somebody stands, and of a short run the share
 _SKIP = 3  # frames of a clip a frame, where time runs fast
 _ONE_WAY = 0.6  # length of the mean heading from which on traffic has a direction
@@ -69,6 +71,16 @@ class Source:
         return cls(frames, numbers, events.survey(frames, numbers))
 
 
+def rare(made: Sequence[pd.DataFrame]) -> list[Kind]:
+    """The kinds with fewer than LEAST events in the tables of validation clips, as `make_validation_clip` gives them."""
+    counts = dict.fromkeys(KINDS, 0)
+    for table in made:
+        begins = table["kind"] != table["kind"].shift(fill_value="")
+        for kind in table.loc[begins & (table["kind"] != ""), "kind"]:
+            counts[kind] += 1
+    return [kind for kind, count in counts.items() if count < LEAST]
+
+
 def deal(rng: np.random.Generator) -> Iterator[Kind]:
     """An endless deck of kinds, shuffled anew whenever all are dealt: a few events show as many kinds as can be."""
     while True:
@@ -89,7 +101,7 @@ def plan_events(numbers: np.ndarray, share: float, rng: np.random.Generator, dec
         lengths = _lengths(len(run), round(wanted), rng)
         wanted -= sum(lengths)
         kinds = [next(deck) for _ in lengths]
-        lengths = _with_long_standing(lengths, kinds, len(run))
+        lengths = _fitting(lengths, kinds, len(run))
         spare = len(run) - sum(lengths) - max(0, len(lengths) - 1)
         cuts = np.sort(rng.integers(0, spare + 1, len(lengths)))
         position = 0
@@ -207,22 +219,25 @@ def _lengths(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
     """Lengths of events that sum to about `wanted` of the `count` frames of a run; none where there is no room."""
     if count < 4 or wanted < min(3, count // 4):
         return []
-    # Several kinds a clip rather than one long event; never so many that they would touch.
-    number = max(1, round(wanted / _TYPICAL))
+    # About as long as real ones; two kinds a clip rather than one, and never so many that they would touch.
+    number = max(1, round(wanted / _TYPICAL), min(2, wanted // _SHORT))
     wanted = min(wanted, count - number - 1)
     parts = rng.uniform(0.7, 1.3, number)
     ends = np.rint(np.cumsum(parts) / parts.sum() * wanted).astype(int)
-    return [int(min(length, acts.LONGEST)) for length in np.diff(ends, prepend=0)]
+    return [int(min(length, 2 * _TYPICAL)) for length in np.diff(ends, prepend=0)]
 
 
-def _with_long_standing(lengths: Sequence[int], kinds: Sequence[Kind], count: int) -> list[int]:
-    """The lengths, that of the first event of somebody who stands as long as the run of `count` frames has room for."""
-    result = list(lengths)
+def _fitting(lengths: Sequence[int], kinds: Sequence[Kind], count: int) -> list[int]:
+    """The lengths as kinds need them, in a run of `count` frames.
+
+    The first event of somebody who stands is as long as there is room; where time runs fast, frames are used up.
+    """
+    result = [min(n, count // (2 * _SKIP)) if kind == "skipped" else n for n, kind in zip(lengths, kinds, strict=True)]
     if "standing" in kinds:
         place = list(kinds).index("standing")
-        room = count - (sum(lengths) - lengths[place]) - 2 * len(lengths)
-        result[place] = max(lengths[place], min(_STANDING, int(_OF_RUN * count), room))
-    return result
+        room = count - (sum(result) - result[place]) - 2 * len(result)
+        result[place] = max(result[place], min(_STANDING, int(_OF_RUN * count), room))
+    return [max(1, n) for n in result]
 
 
 def _perform(act: Act, frames: Sequence[np.ndarray], positions: np.ndarray, visibility: float) -> dict[int, np.ndarray]:
