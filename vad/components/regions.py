@@ -69,8 +69,8 @@ def find(flow: Flow, scale: np.ndarray) -> Regions:
     turn = np.arctan2(flow.y, flow.x) / (2 * np.pi) % 1
     bins = (turn * BINS).round().astype(int) % BINS
     areas = np.bincount(labels.ravel(), minlength=len(large) + 1)[1:, None]
-    histogram = np.bincount((labels * BINS + bins).ravel(), relative.ravel(), (len(large) + 1) * BINS)
-    histogram = histogram.reshape(-1, BINS)[1:] / areas
+    sums = np.bincount((labels * BINS + bins).ravel(), relative.ravel(), (len(large) + 1) * BINS)
+    histogram = sums.reshape(-1, BINS)[1:] / areas
     fastest = [np.quantile(relative[labels == region], QUANTILE) for region in range(1, len(large) + 1)]
     described = np.column_stack([histogram, histogram.sum(axis=1), np.array(fastest, float)])
     return Regions(labels, described.astype(np.float32))
