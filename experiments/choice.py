@@ -100,7 +100,7 @@ def _scoring(weights: dict[str, float], how: str, fuse: str, sigma: float) -> di
 def recipes(choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What stands beside the candidates on the page: recipes without a network, and each component alone."""
     known = ablations.load_recipes()
-    named = {name: known[name].set for name in choice["beside"]}
+    named = {name: choice["set"] | known[name].set for name in choice["beside"]}
     best = known[BEST].set
     smooth = {key: value for key, value in best.items() if key.startswith("aggregate.smooth")}
     for component in dict.fromkeys(name for entry in choice["maps"] for name in entry):
