@@ -232,8 +232,7 @@ def page() -> str:
                 "## Can validation be trusted?",
                 TRUST.format(kept="`, `".join(choice["kept"])),
                 _trust(choice, found, within[0]),
-                "Events of each kind, and scores of left-out training clips (background's largest block, calibrated by the "
-                "others): their mean should be about 0, their deviation about 1. Seconds: the pipeline's, with folds.",
+                LEFT_OUT,
                 _events(found),
                 "## The recipes, and each component alone",
                 RECIPES,
