@@ -24,7 +24,7 @@ from experiments import results
 from experiments.verdicts import RETRAINING
 from project import workspaces
 from vad import VadError, params, registry
-from vad.storage import files
+from vad.storage import files, tables
 from vad.storage.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
@@ -163,7 +163,7 @@ class Runner:
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
         # Copies of the validation clips have frames that the clips have not.
         copies = [one.set.get("validation.copies") for one in (experiment, against)]
-        parts = list(results.PARTS) if copies[0] == copies[1] else ["benchmark"]
+        parts = list(tables.PARTS) if copies[0] == copies[1] else ["benchmark"]
         compared = results.compare(self._folder(against), self._folder(experiment), parts)
         return stated | {"set": experiment.set} | compared
 

@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from project import revisions
 from vad import VadError
 from vad.evaluation import comparison, plots
-from vad.storage import files
+from vad.storage import files, tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -188,20 +188,20 @@ def _ranks(axis: Axes, table: pd.DataFrame, result: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revisions", nargs=2, metavar="REVISION")
-    parser.add_argument("--part", choices=list(revisions.PARTS), help="this part alone")
+    parser.add_argument("--part", choices=list(tables.PARTS), help="this part alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what moved here, as a PNG")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws")
     arguments = parser.parse_args()
     a, b = arguments.revisions
     try:
-        result, tables = compare((a, b), [arguments.part] if arguments.part else list(revisions.PARTS), arguments.draws)
+        result, paired = compare((a, b), [arguments.part] if arguments.part else list(tables.PARTS), arguments.draws)
     except VadError as error:
         sys.exit(str(error))
     if arguments.json:
         files.write_json(arguments.json, result)
     if arguments.picture:
-        draw(arguments.picture, result, tables)
+        draw(arguments.picture, result, paired)
     print(describe(result))
 
 

@@ -19,14 +19,13 @@ READ = (
     "metrics/plots/loss.csv",
 )
 """What is kept of an experiment, to compare it with."""
-PARTS = {"benchmark": "test", "validation": "validation"}
 GROUPS = ("flipped", "noisy")
 CURVE = ("steps", "holdout", "feature_variance", "effective_rank", "score_spread")
 DRAWS, SEED = 1000, 82
 SIDES = ("against", "experiment")
 
 
-def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) -> dict[str, Any]:
+def compare(before: Path, after: Path, parts: Collection[str] = tuple(tables.PARTS)) -> dict[str, Any]:
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
     `figures` are its own, by part; `difference` the paired ones, of `parts`, as `comparison.compare` gives them without
@@ -36,7 +35,7 @@ def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) ->
     scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
     figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))
     result: dict[str, Any] = {"figures": figures, "difference": {}, "groups": {}}
-    for part, split in PARTS.items():
+    for part, split in tables.PARTS.items():
         if part not in figures or part not in parts:
             continue
         a, b = (scored[side][scored[side]["split"] == split] for side in SIDES)

@@ -18,7 +18,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from experiments.results import PARTS
 from reports import reconstructions
 from stages import PARAMS
 from vad import VadError, params, registry
@@ -26,7 +25,7 @@ from vad.components import memory, motion, pooling, prediction
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import autoencoder, predictor
-from vad.quality import repair
+from vad.quality import diagnosis, repair
 from vad.scoring import calibration, fusion
 from vad.storage import files, tables
 
@@ -49,7 +48,7 @@ def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
     place = position(clip, number)
     second = min(max(place, 1), len(clip) - 1)
     numbers = clip.numbers[[max(second - 1, 0), second]].tolist()
-    before, image = (motion.scaled(motion.luma(clip, n), size) for n in numbers)
+    before, image = (motion.scaled(diagnosis.luma(clip, n), size) for n in numbers)
     return motion.Pair(before, image, max(1, numbers[1] - numbers[0]))
 
 
@@ -89,7 +88,7 @@ class Maps:
         if ERROR in wanted:
             autoencoding = autoencoder.load(AUTOENCODER)
             self.of_clip[ERROR] = lambda clip: reconstructed(autoencoding, clip)
-        splits = (*PARTS.values(), "holdout") if self.of_clip else ()
+        splits = (*tables.PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {
             (split, clip.video): self._upright(split, clip)
             for split in splits

@@ -21,9 +21,9 @@ SIDE, QUALITY = 112, 60
 LARGE, FINE = 192, 85
 
 
-def thumbnails(clips: Sequence[Clip], most: int = MOST) -> list[list[tuple[int, str]]]:
-    """By clip the (frame number, JPEG in base64) of every n-th frame, starting with the first; n as `most` demands."""
-    step = max(1, math.ceil(sum(map(len, clips)) / most))
+def thumbnails(clips: Sequence[Clip]) -> list[list[tuple[int, str]]]:
+    """By clip the (frame number, JPEG in base64) of every n-th frame, starting with the first; about MOST of them."""
+    step = max(1, math.ceil(sum(map(len, clips)) / MOST))
     return [
         [(int(number), jpeg(clip.frame(int(number)), SIDE, QUALITY)) for number in clip.numbers[::step]]
         for clip in progress(clips, "making thumbnails")

@@ -8,7 +8,7 @@ import yaml
 
 from project import revisions, workspaces
 from vad import VadError
-from vad.models import autoencoder
+from vad.models import saving
 
 LOCK = Path("dvc.lock")
 METRICS = Path("metrics")
@@ -27,7 +27,7 @@ def provenance(weights: Path) -> dict[str, Any]:
         "data": read_metrics("data"),
         "found": read_metrics("diagnosis")["found"],
         "training": read_metrics("train"),
-        "model": portable(revisions.parameters(autoencoder.read_origin(weights))),
+        "model": portable(revisions.parameters(saving.read_origin(weights))),
     }
 
 

@@ -21,7 +21,7 @@ from competition import leaderboard
 from experiments import compare
 from project import revisions
 from reports import component_maps, content, film, images, provenance
-from stages.evaluate import PARTS
+from stages.evaluate import ABOUT
 from vad import VadError, params, registry
 from vad.data import clips
 from vad.evaluation import metrics, plots
@@ -58,13 +58,13 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
     content.require(NEEDED)
     settings = params.load(Path(revisions.PARAMS))
     frames = dict(list(content.read_frames().groupby("split")))
-    splits = {part: split for part, split in revisions.PARTS.items() if split in frames}
+    splits = {part: split for part, split in tables.PARTS.items() if split in frames}
     stored = {part: open_clips(split, frames[split]) for part, split in splits.items()}
     shares = tables.read_csv(SHARES, ["part", "scope", "name", "frames", "positives", "ap_share"])
     evaluation = provenance.read_metrics("evaluation")
     parts = {
         part: {
-            "about": PARTS[part],
+            "about": ABOUT[part],
             "figures": evaluation.get(part),
             "curve": content.curve(frames[split], settings.evaluate.bootstrap, settings.seed),
             "shares": content.describe_shares(shares, part),
@@ -114,7 +114,7 @@ def add_components(parts: dict[str, Any], settings: params.Params) -> None:
     by_clip = dict(list(added.groupby(["split", "video"])))
     for part, contents in parts.items():
         for clip in contents["clips"]:
-            rows = by_clip[revisions.PARTS[part], clip["video"]].sort_values("frame")
+            rows = by_clip[tables.PARTS[part], clip["video"]].sort_values("frame")
             clip["components"] = {name: content.shorten(rows[name]) for name in names}
 
 
@@ -137,7 +137,7 @@ def add_pictures(
     every = component_maps.Maps(settings, {name.rpartition("_")[0] for name in weighted})
     for part, contents in parts.items():
         rows = [row for group in contents["worst"] for row in group["frames"]]
-        found = [every.maps(revisions.PARTS[part], row["video"], row["frame"]) for row in rows]
+        found = [every.maps(tables.PARTS[part], row["video"], row["frame"]) for row in rows]
         for row, maps in zip(rows, found, strict=True):
             row["maps"] = [
                 {"name": name, "highest": float(cells.max()), "picture": images.heat(cells, highest)}

@@ -11,7 +11,7 @@ from vad.data import labels
 from vad.evaluation import metrics, plots
 from vad.storage import files, tables
 
-PARTS = {
+ABOUT = {
     "validation": "Validation: synthetic events in held-out training clips; choices are made on it",
     "benchmark": "Benchmark: the test clips' own labels; reported, never used to choose",
 }
@@ -48,10 +48,9 @@ def main(
     # Whole clips come with whole masks; what other labels are given for may have been cut.
     given = labels.find(settings.data.benchmark_labels)
     whole = given is None and registry.SOURCES[settings.data.source].whole
-    for part, split, path in (
-        ("validation", "validation", validation / "labels.csv"),
-        ("benchmark", "test", given or labels.find(truth)),
-    ):
+    paths = {"validation": validation / "labels.csv", "benchmark": given or labels.find(truth)}
+    for part, split in tables.PARTS.items():
+        path = paths[part]
         frames = table[table["split"] == split]
         if path and len(frames):
             known = labels.read_masks(path, frames, whole) if path.is_dir() else labels.read(path)
@@ -67,7 +66,7 @@ def main(
             labelled_by_part.append(frames)
         tables.write_csv(pictures / f"{part}_precision_recall.csv", plots.precision_recall(frames))
         tables.write_csv(pictures / f"{part}_distribution.csv", plots.score_distribution(frames))
-        plots.timeline(pictures / f"{part}_timeline.png", frames, PARTS[part])
+        plots.timeline(pictures / f"{part}_timeline.png", frames, ABOUT[part])
     tables.write_csv(labelled, pd.concat(labelled_by_part)[LABELLED])
     files.write_json(evaluation, figures_by_part)
     loss = json.loads(trained.read_text(encoding="utf-8")).get("train")

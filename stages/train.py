@@ -8,7 +8,7 @@ import pandas as pd
 from stages import CHECKPOINTS, PARAMS, code_of, run
 from vad import params
 from vad.data import clips
-from vad.models import autoencoder, checkpoint, runtime, training
+from vad.models import autoencoder, checkpoint, runtime, saving, training
 from vad.storage import files, needs, tables
 
 
@@ -42,7 +42,7 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
         model = autoencoder.Autoencoder(settings.train.encoder, settings.train.pretrained)
         history = training.fit(fabric, model, train, holdout, settings.train, checkpoints)
         untrained = {"untrained": history.loc[0, training.COLLAPSE].to_dict()}
-    autoencoder.save(model, weights, origin)
+    saving.save(model, weights, origin)
     # DVC's plots leave nan out; an empty cell they draw as 0.
     tables.write_csv(curve, history, missing="nan")
     last = history.iloc[-1].dropna().to_dict() | {"epoch": int(history["epoch"].iloc[-1])}

@@ -54,9 +54,9 @@ def test_validation_is_made_of_held_out_frames_that_neither_training_nor_calibra
 
 
 def test_the_model_that_scored_is_the_one_that_was_trained(clone: Clone) -> None:
-    from vad.models import autoencoder
+    from vad.models import saving
 
-    origin = autoencoder.read_origin(clone.folder / "models/autoencoder.safetensors")
+    origin = saving.read_origin(clone.folder / "models/autoencoder.safetensors")
     assert origin["train"]["epochs"] == 1 and origin["seed"] == 82 and len(origin["data"]) == 32
     curve = pd.read_csv(clone.folder / "metrics/plots/loss.csv")
     assert curve.columns.tolist()[:4] == ["epoch", "train", "train_eval", "holdout"]
@@ -165,14 +165,14 @@ def test_other_test_clips_train_nothing_anew(restored: Clone) -> None:
 def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clone) -> None:
     import torch
 
-    from vad.models import autoencoder
+    from vad.models import autoencoder, saving
 
     weights = restored.folder / "reference.pth"
     torch.manual_seed(5)
     torch.save(autoencoder.Autoencoder().state_dict(), weights)
     printed = restored.run("dvc", "exp", "run", "-S", "train.weights=reference.pth")
     assert "train" in ran(printed) and "epoch" not in printed
-    origin = autoencoder.read_origin(restored.folder / "models/autoencoder.safetensors")
+    origin = saving.read_origin(restored.folder / "models/autoencoder.safetensors")
     assert origin == {"weights": "reference.pth", "encoder": "resnet18"}
 
 

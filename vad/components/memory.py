@@ -19,9 +19,10 @@ import vad.models.torchvision_compat  # noqa: F401  must come before torchvision
 from torchvision.models import get_model  # isort: skip
 from torchvision.models.feature_extraction import create_feature_extractor  # isort: skip
 
-from vad import VadError
+from vad import VadError, registry
 from vad.components import pooling
 from vad.data import clips
+from vad.data.sampling import evenly_spaced
 from vad.models import autoencoder, predictor, runtime, weights
 from vad.models.autoencoder import to_images
 from vad.params import Params
@@ -38,9 +39,6 @@ PROJECTED = 64
 BATCH = 32
 CHUNK = 4096
 """Patches that are compared with all that are remembered at once."""
-RESNET_STAGES = {f"layer{number}": f"layer{number}" for number in (1, 2, 3)}
-CONVNEXT_STAGES = {f"features.{2 * number - 1}": f"layer{number}" for number in (1, 2, 3)}
-"""Where torchvision's networks give layer1 to layer3."""
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
 
 
@@ -92,7 +90,7 @@ def cells_of(remembered: "Memory", clip: clips.Clip) -> list[np.ndarray]:
 def sampled(training: Sequence[clips.Clip]) -> Iterator[np.ndarray]:
     """At most SAMPLED training frames, spread evenly over all of them."""
     frames = [(clip, int(number)) for clip in training for number in clip.numbers]
-    for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int)):
+    for place in evenly_spaced(len(frames), SAMPLED):
         clip, number = frames[place]
         yield clip.frame(number)
 
@@ -118,7 +116,8 @@ class Pretrained(torch.nn.Module):
             network.load_state_dict(weights.imagenet(name, f"memory.features = {name}", otherwise))
         else:
             _load(network, name, weights_file)
-        stages = CONVNEXT_STAGES if name == "convnext_tiny" else RESNET_STAGES
+        places = registry.BACKBONES[name].split()
+        stages = {place: f"layer{number}" for number, place in enumerate(places, 1)}
         self.stages = create_feature_extractor(network.eval(), stages)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:

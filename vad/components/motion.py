@@ -17,9 +17,10 @@ from vad import VadError
 from vad.components import out_of_fold, pooling
 from vad.data import clips
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.params import Params
 from vad.quality import reading, repair
-from vad.quality.diagnosis import backgrounds
+from vad.quality.diagnosis import backgrounds, luma
 from vad.storage import tables
 from vad.storage.progress import over_clips, parallel
 
@@ -45,11 +46,6 @@ class Pair(NamedTuple):
 def scaled(image: np.ndarray, size: Size) -> np.ndarray:
     """Luma (H, W) at a size (height, width)."""
     return image if image.shape == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-
-
-def luma(clip: Clip, number: int) -> np.ndarray:
-    """The brightness (H, W) uint8 of a clip's frame."""
-    return cv2.cvtColor(np.ascontiguousarray(clip.frame(number)), cv2.COLOR_RGB2GRAY)
 
 
 def pairs(clip: Clip, size: Size) -> Iterator[Pair]:
@@ -200,7 +196,7 @@ class Normality:
         places = [(clip, place) for clip in training for place in range(1, len(clip))]
         if not places:
             raise VadError("data/frames/train: no clip has two frames; motion takes longer training clips")
-        chosen = np.unique(np.linspace(0, len(places) - 1, SAMPLED).round().astype(int))
+        chosen = evenly_spaced(len(places), SAMPLED)
 
         def look(index: int) -> dict[str, np.ndarray]:
             clip, place = places[index]
@@ -208,4 +204,4 @@ class Normality:
             before, image = (scaled(luma(clip, number), self.size) for number in (first, second))
             return self._cells(Pair(before, image, second - first))
 
-        return parallel(look, chosen.tolist())
+        return parallel(look, chosen)

@@ -68,18 +68,18 @@ def errors(model: Autoencoder, images: Tensor) -> dict[str, np.ndarray]:
     return {f"{name}/{view}": by_view[name][row] for row, view in enumerate(registry.VIEWS) for name in by_view}
 
 
-def block_max(error: Tensor, block: int = BLOCK) -> Tensor:
-    """Largest block mean of an error map (N, H, W) -> (N,), blocks of `block` pixels, unit of the input.
+def block_max(error: Tensor) -> Tensor:
+    """Largest block mean of an error map (N, H, W) -> (N,), blocks of BLOCK x BLOCK pixels, unit of the input.
 
     An event covers a few percent of the frame: the mean over the frame drowns it.
     """
-    return F.avg_pool2d(error[:, None], block).amax((1, 2, 3))
+    return F.avg_pool2d(error[:, None], BLOCK).amax((1, 2, 3))
 
 
-def top_mean(error: Tensor, share: float = TOP) -> Tensor:
-    """Mean of the largest `share` of the pixels of an error map (N, H, W) -> (N,), unit of the input."""
+def top_mean(error: Tensor) -> Tensor:
+    """Mean of the share TOP of the pixels that is largest of an error map (N, H, W) -> (N,), unit of the input."""
     pixels = error.flatten(1)
-    return pixels.topk(max(1, round(share * pixels.shape[1])), dim=1).values.mean(1)
+    return pixels.topk(max(1, round(TOP * pixels.shape[1])), dim=1).values.mean(1)
 
 
 def components(

@@ -27,6 +27,7 @@ from vad.storage import tables
 
 __all__ = [
     "Onset",
+    "Ranked",
     "ap_at_prevalence",
     "ap_by_kind",
     "ap_contributions",

@@ -1,19 +1,14 @@
 """The convolutional autoencoder: an encoder without its head, and transposed convolutions back to the image."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from vad import VadError, registry
 from vad.models import encoders, weights
 from vad.params import Encoder
-from vad.storage import files
 
 
 class Autoencoder(nn.Module):
@@ -58,14 +53,6 @@ def to_images(frames: Tensor) -> Tensor:
     return frames.permute(0, 3, 1, 2).float().div(255)
 
 
-def save(model: Autoencoder, path: Path, origin: dict[str, Any]) -> None:
-    """Write the weights as safetensors, whole or not at all; `origin` (parameters, data digest) goes beside them."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One metadata key: safetensors writes several in an order that changes from run to run.
-    with files.replacing(path) as temporary:
-        safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
-
-
 def load(path: Path, encoder: Encoder | None = None) -> Autoencoder:
     """An autoencoder in eval mode with weights from .safetensors, or from a .pth that holds a state dict.
 
@@ -96,10 +83,3 @@ def _encoder_of(weights: dict[str, Tensor]) -> Encoder | None:
         if names == weights.keys():
             return encoder
     return None
-
-
-def read_origin(path: Path) -> dict[str, Any]:
-    """What `save` was told the weights were made of; nothing where the network was not needed."""
-    with safetensors.safe_open(path, "pt") as stored:
-        origin: dict[str, Any] = json.loads((stored.metadata() or {"origin": "{}"})["origin"])
-    return origin

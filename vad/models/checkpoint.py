@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vad import VadError
 from vad.data.clips import Clip
+from vad.models import saving
 from vad.storage import files
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]
@@ -43,7 +44,7 @@ class Checkpoints:
 
         Raises VadError when the disk is full.
         """
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        tensors = saving.plain(tensors)
         text = json.dumps({"made_of": self.made_of, "record": record})
         with files.replacing(self.path) as temporary:
             safetensors.torch.save_file(tensors, temporary, {"text": text, "digest": digest_of_content(tensors, text)})

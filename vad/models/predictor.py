@@ -6,15 +6,13 @@ convolutional LSTM.
 """
 
 import abc
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
@@ -24,7 +22,7 @@ from torch import Tensor, nn
 
 from vad import VadError, registry
 from vad.data.clips import Clip
-from vad.storage import files
+from vad.models import saving
 
 WIDTHS = (24, 48, 96, 128)
 """Channels of the levels, from half the frame's side down to a sixteenth of it."""
@@ -201,18 +199,10 @@ def errors(fabric: Fabric, model: Predictor, clip: Clip, batch_size: int) -> Ite
         yield from (predict(model, past) - frame).abs().mean(1).cpu().numpy()
 
 
-def save(model: Predictor, path: Path, origin: dict[str, Any]) -> None:
-    """Write the weights as safetensors, whole or not at all; `origin` (parameters, seed) goes beside them."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with files.replacing(path) as temporary:
-        safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
-
-
 def load(path: Path) -> Predictor:
-    """The network that `save` wrote. Raises VadError when the file is missing or not one of it."""
+    """The network that `saving.save` wrote. Raises VadError when the file is missing or not one of it."""
     try:
-        with safetensors.safe_open(path, "pt") as opened:
-            settings = json.loads(opened.metadata()["origin"])["predict"]
+        settings = saving.read_origin(path)["predict"]
         model = make(settings["network"], settings["history"])
         model.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, SafetensorError, TypeError, LookupError, RuntimeError) as error:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.models.checkpoint import Checkpoints
 from vad.models.predictor import Predictor, Window, batches, predict, split
 from vad.models.resumable import Resumable
@@ -122,7 +123,7 @@ def _drawn(count: int) -> list[int]:
 
 def _spaced(found: list[Window]) -> list[Window]:
     """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
-    return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
+    return [found[index] for index in evenly_spaced(len(found), CHECKED_WINDOWS)]
 
 
 def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset, RandomSampler
 
 from vad import VadError
 from vad.data.clips import MappedClip
+from vad.data.sampling import evenly_spaced
 from vad.models import collapse
 from vad.models.autoencoder import Autoencoder, to_images
 from vad.models.checkpoint import Checkpoints
@@ -49,7 +49,7 @@ class Frames(Dataset[Tensor]):
 
     def spaced(self, count: int) -> list[int]:
         """Indices of at most `count` frames, evenly spaced over all clips."""
-        return sorted({round(index) for index in np.linspace(0, len(self) - 1, min(count, len(self)))})
+        return evenly_spaced(len(self), count)
 
     def digest(self) -> str:
         """A hash of every pixel, in 32 hex digits."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.quality import contrast
 from vad.storage import tables
 from vad.storage.progress import parallel
@@ -69,7 +70,7 @@ class Background:
 
 def luma(clip: Clip, number: int) -> np.ndarray:
     """The brightness (H, W) uint8 of a clip's frame."""
-    return cv2.cvtColor(clip.frame(number), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(np.ascontiguousarray(clip.frame(number)), cv2.COLOR_RGB2GRAY)
 
 
 def noise_level(luma: np.ndarray) -> float:
@@ -85,7 +86,7 @@ def noise_level(luma: np.ndarray) -> float:
 def backgrounds(clips: Sequence[Clip]) -> dict[tuple[int, ...], Background]:
     """The background of training clips for every frame size (H, W) among them, from frames spread over them all."""
     frames = [(clip, int(number)) for clip in clips for number in clip.numbers]
-    chosen = [frames[place] for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))]
+    chosen = [frames[place] for place in evenly_spaced(len(frames), SAMPLED)]
     by_size: dict[tuple[int, ...], list[np.ndarray]] = {}
     for image in parallel(lambda frame: luma(*frame), chosen):
         by_size.setdefault(image.shape, []).append(image)

@@ -12,6 +12,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Clip = TypeVar("Clip", bound=Sized)
 
+AHEAD = 4
+
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """Yield the items and show how far they are, on a terminal only."""
@@ -26,12 +28,10 @@ def over_clips(clips: Sequence[Clip], what: str) -> Iterator[Clip]:
             bar.update(len(clip))
 
 
-def parallel(
-    function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 4, threads: int | None = None
-) -> Iterator[Result]:
+def parallel(function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None) -> Iterator[Result]:
     """Yield function(item) in the order of the items, computed by `threads`, by default one for every core.
 
-    At most `ahead` results a thread wait to be taken, so memory does not grow with the number of items. Threads
+    At most AHEAD results a thread wait to be taken, so memory does not grow with the number of items. Threads
     serve because decoding, resizing, hashing and torch release Python's lock.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -41,7 +41,7 @@ def parallel(
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) >= ahead * workers:
+                if len(pending) >= AHEAD * workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

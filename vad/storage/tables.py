@@ -15,6 +15,9 @@ KEYS = ["split", "video", "frame"]
 SCORED = ("holdout", "validation", "test")
 """The splits whose frames get a score, in this order."""
 
+PARTS = {"validation": "validation", "benchmark": "test"}
+"""The parts of an evaluation, each apart from the other -> the split that each is about."""
+
 
 def frame_id(video: str, frame: int) -> str:
     """The competition's Id of a frame: clip and frame number without zero padding, `1_939`."""
