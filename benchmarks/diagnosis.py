@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments import markdown
 from vad.data import clips
 from vad.quality import diagnosis
 from vad.storage import tables
@@ -65,5 +66,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("replicas", nargs="+", type=Path, metavar="REPLICA")
     rows = [judge(replica) for replica in parser.parse_args().replicas]
-    for cells in (rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)):
-        print("|", " | ".join(map(str, cells)), "|")
+    print(markdown.table(list(rows[0]), [row.values() for row in rows]))

@@ -13,7 +13,7 @@ from PIL import Image
 from reports import reconstructions
 from vad.data.clips import Clip
 from vad.models.autoencoder import Autoencoder
-from vad.storage.progress import progress
+from vad.storage.progress import over_clips
 
 MOST = 2500
 """Thumbnails of a page, about: at 12,000 frames every fifth. Of pure noise, which compresses worst, that is 16 MB."""
@@ -26,7 +26,7 @@ def thumbnails(clips: Sequence[Clip]) -> list[list[tuple[int, str]]]:
     step = max(1, math.ceil(sum(map(len, clips)) / MOST))
     return [
         [(int(number), jpeg(clip.frame(int(number)), SIDE, QUALITY)) for number in clip.numbers[::step]]
-        for clip in progress(clips, "making thumbnails")
+        for clip in over_clips(clips, "making thumbnails")
     ]
 
 

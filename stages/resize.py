@@ -11,7 +11,7 @@ from vad import params
 from vad.data import clips
 from vad.quality import compression, repair
 from vad.storage import files, tables
-from vad.storage.progress import parallel, progress
+from vad.storage.progress import over_clips, parallel
 
 STRESSED = ("validation", "test")
 
@@ -25,8 +25,8 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
     compressed = []
     for split, folder in (folders | {"test": frames / "test"}).items():
         index = [pd.DataFrame(columns=tables.KEYS)]
-        for path in progress(sorted(folder.glob("*.zip")), f"resizing {split}"):
-            with clips.open_zip(path) as clip:
+        for opened in over_clips(clips.open_zips(folder), f"resizing {split}"):
+            with opened as clip:
                 keys = clips.keys(split, [clip])
                 quality = {
                     number: compression.jpeg_quality(clip.video, number, settings.stress) for number in keys["frame"]

@@ -111,7 +111,8 @@ def _left(run: Resumable, clips: Sequence[Clip], chosen: list[Window], params: P
     """The batches of an epoch: a new one, which is drawn now, or what is left of the one under way."""
     run.order = run.order or _drawn(len(chosen))
     left = [chosen[index] for index in run.order[len(run.losses) * params.batch_size :]]
-    return batches(clips, left, params.history, params.batch_size)
+    drawn, total = batches(clips, left, params.history, params.batch_size), math.ceil(len(left) / params.batch_size)
+    return progress(drawn, f"epoch {len(run.history)} of at most {params.epochs}", total, params.batch_size)
 
 
 def _drawn(count: int) -> list[int]:
@@ -141,7 +142,7 @@ def _epoch(
     """A pass over the windows drawn, or what is left of it; `run` is told of each step."""
     network.train()
     epoch = len(run.history)
-    for batch in progress(drawn, f"epoch {epoch}"):
+    for batch in drawn:
         frame, past = split(fabric.to_device(batch))
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(predict(network, past), frame)

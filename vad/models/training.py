@@ -116,7 +116,7 @@ def _epoch(fabric: Fabric, network: Any, optimizer: Any, train: Frames, params: 
     network.train()
     run.order = run.order or shuffled(len(train))
     starts = range(len(run.losses) * params.batch_size, len(train), params.batch_size)
-    for start in progress(starts, f"epoch {len(run.history)}"):
+    for start in progress(starts, f"epoch {len(run.history)} of {params.epochs}", frames=params.batch_size):
         batch = torch.stack([train[index] for index in run.order[start : start + params.batch_size]])
         loss = step(fabric, network, optimizer, fabric.to_device(batch), LOSSES[params.loss])
         if not math.isfinite(loss):

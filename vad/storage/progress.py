@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -15,13 +15,17 @@ Clip = TypeVar("Clip", bound=Sized)
 AHEAD = 4
 
 
-def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Yield the items and show how far they are, on a terminal only."""
-    return iter(tqdm(items, desc=what, total=total, disable=None, leave=False))
+def progress(items: Iterable[Item], what: str, total: int | None = None, frames: int = 1) -> Iterator[Item]:
+    """Yield the items and show, on a terminal only, how many are done a second and the time that is left.
+
+    `frames`: how many frames an item holds, where it is a batch; frames a second are shown then.
+    """
+    unit: dict[str, Any] = {"unit": " frames", "unit_scale": frames} if frames > 1 else {}
+    return iter(tqdm(items, desc=what, total=total, disable=None, leave=False, **unit))
 
 
 def over_clips(clips: Sequence[Clip], what: str) -> Iterator[Clip]:
-    """Yield clips and show, on a terminal only, frames a second and the time that is left."""
+    """Yield clips and show, on a terminal only, how many frames are done a second and the time that is left."""
     with tqdm(desc=what, total=sum(map(len, clips)), unit=" frames", disable=None, leave=False) as bar:
         for clip in clips:
             yield clip
