@@ -54,7 +54,7 @@ def main(folder: Path, frames: int, repeats: int) -> None:
 
 
 def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips.MappedClip], Iterable[object]]]:
-    """What gives a result for every frame of a resized clip, by the name of its row."""
+    """Name of a row -> what gives a result for every frame of a resized clip."""
     fabric = runtime.fabric()
     model = autoencoder.Autoencoder().eval()
     fabric.to_device(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -42,7 +42,7 @@ def open_folders(replica: Path, name: str) -> list[clips.Clip]:
 
 
 def judge(replica: Path) -> dict[str, Any]:
-    """A row of the table: precision and recall of flips and noise in the test frames, and frames a second."""
+    """A row of the table, heading -> cell: precision and recall of flips and noise in test frames, and speed."""
     training, testing = open_folders(replica, "training_videos"), open_folders(replica, "testing_videos")
     known = diagnosis.backgrounds(training)
     lines = diagnosis.thresholds(pd.concat(diagnosis.measure_clip("train", clip, known) for clip in training))

@@ -1,4 +1,4 @@
-"""Compare two revisions: is b better than a, could that be luck, and what moved?
+"""Compare two revisions: is b better than a, could that be chance, and which frames made the difference?
 
     python -m experiments.compare main workspace
     python -m experiments.compare softer harder --json difference.json --picture difference.png
@@ -37,9 +37,10 @@ FEW_CLIPS = (
 
 
 def compare(names: tuple[str, str], parts: list[str], draws: int) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """All that sets two revisions apart, ready for JSON, and the paired frames of each part.
+    """How two revisions differ, ready for JSON, and part -> its paired frames.
 
-    Raises VadError when a revision can't be read, or the two differ in frames or labels.
+    `a` and `b`, their names; `parameters`, dotted key -> `a` and `b` for each that differs; `parts`, part -> what
+    `comparison.compare` gives. Raises VadError when a revision can't be read, or the two differ in frames or labels.
     """
     a, b = (revisions.read(name) for name in names)
     result: dict[str, Any] = {"a": a.name, "b": b.name, "parameters": _differing(a.params, b.params), "parts": {}}

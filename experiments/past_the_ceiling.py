@@ -126,7 +126,7 @@ def in_readme(text: str) -> str:
 
 
 def read() -> tuple[dict[str, Any], dict[str, Experiment], dict[str, Results]]:
-    """What recipes.yaml states, its experiments, and the results of the data sets that any of them ran on."""
+    """What recipes.yaml states, name -> experiment, and data set -> its results, where any of them ran on it."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     experiments = ablations.load_recipes()
     found = verdicts.read_results(ablations.RESULTS)

@@ -1,4 +1,4 @@
-"""What an experiment came to against another, from the files that both left: figures, differences, groups of frames."""
+"""An experiment beside another, from the files that both left: figures, differences, groups of frames."""
 
 import json
 from collections.abc import Collection
@@ -28,9 +28,10 @@ SIDES = ("against", "experiment")
 def compare(before: Path, after: Path, parts: Collection[str] = tuple(tables.PARTS)) -> dict[str, Any]:
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
-    `figures` are its own, by part; `difference` the paired ones, of `parts`, as `comparison.compare` gives them without
-    single frames; `groups` the same of flipped, noisy and clean test frames alone; `train` its losses, and `curve` of
-    a network that was trained for it, by epoch its held-out loss and its collapse after so many steps.
+    - `figures`: part -> its own figures, as `metrics.summarise` gives them;
+    - `difference`: part, of `parts` -> the paired differences, as `comparison.compare` gives them without frames;
+    - `groups`: `flipped`, `noisy` and `clean` -> the number of `frames` and differences over these test frames alone;
+    - `train`: its losses; `curve`, where a network was trained for it: each of CURVE -> its values, epoch by epoch.
     """
     scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
     figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))

@@ -46,7 +46,7 @@ def report() -> str:
 
 
 def prepare(temporary: Path) -> dict[tuple[str, ...], Path]:
-    """Sound data sets, each with what some stages made of it."""
+    """Stages -> a sound data set with what they have made of it."""
     folders: dict[tuple[str, ...], Path] = {}
     for stages in ((), READY):
         folder = folders[stages] = temporary / ("sound" if not stages else "ready")

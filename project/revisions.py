@@ -43,7 +43,7 @@ def read(name: str) -> Revision:
 
 
 def parameters(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested parameters by dotted key: {"train": {"epochs": 10}} -> {"train.epochs": 10}."""
+    """Nested parameters as dotted key -> value: {"train": {"epochs": 10}} -> {"train.epochs": 10}."""
     if not isinstance(values, dict) or not values:
         return {prefix: values}
     flat: dict[str, Any] = {}

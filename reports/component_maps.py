@@ -1,4 +1,4 @@
-"""The anatomy of an alarm: which component raised it and where in the frame.
+"""Component maps: which component raised an alarm, and where in the frame.
 
     python -m reports.component_maps maps docs/images/maps.png test/04/100 validation/05-1/60
     python -m reports.component_maps timelines docs/images/timelines.png 01 04 101
@@ -39,7 +39,7 @@ AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/pr
 LABELLED = Path("data/labelled_scores.csv")
 ERROR = "reconstruction"
 MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps("memory"), ERROR)
-"""The maps that can be had of a frame. The components of the reconstruction share one, the autoencoder's error."""
+"""All maps of a frame that there may be. The components of the reconstruction share one, the autoencoder's error."""
 CALIBRATED = ("calibrated", "calibrated_above")
 
 
@@ -67,7 +67,7 @@ def reconstructed(model: autoencoder.Autoencoder, clip: clips.Clip) -> list[np.n
 
 
 class Maps:
-    """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
+    """How unusual each block of a frame is to each component: in units of what is usual at its place, as in `local`."""
 
     def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
         """`wanted` are names of maps; there are those in MAPPED.
@@ -111,7 +111,7 @@ class Maps:
         return self._whole(split, video).frame(number)
 
     def maps(self, split: str, video: str, number: int) -> dict[str, np.ndarray]:
-        """The map (h, w) of a test or validation frame by name. Raises VadError when the frame is absent."""
+        """Name -> its map (h, w) of a test or validation frame. Raises VadError when the frame is absent."""
         found: dict[str, np.ndarray] = {}
         if self.normality:
             moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))

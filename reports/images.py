@@ -40,9 +40,9 @@ def jpeg(image: np.ndarray, side: int, quality: int) -> str:
 
 
 def explain(model: Autoencoder | None, frame: np.ndarray) -> dict[str, Any]:
-    """A frame (H, W, 3) uint8 -> its input, reconstruction and error map as JPEGs in base64, and the mean error.
+    """A frame (H, W, 3) uint8 -> `input`, `reconstruction`, `error` as JPEGs in base64; `mean_error`, 0..1.
 
-    Without a model the input alone.
+    Without a model `input` alone.
     """
     if model is None:
         return {"input": jpeg(frame, LARGE, FINE)}

@@ -15,9 +15,11 @@ METRICS = Path("metrics")
 
 
 def provenance(weights: Path) -> dict[str, Any]:
-    """Commit, parameters, data, training and model of the workspace, ready for JSON.
+    """Where the figures of the workspace come from, ready for JSON.
 
-    `stale` names the parameters that were changed after the outputs were made.
+    `commit`: what `commit` gives; `parameters`: dotted key -> value; `stale`: the keys of those that were changed after
+    the outputs were made; `data`, `found`, `training`: metrics/data.json, the counts of metrics/diagnosis.json,
+    metrics/train.json; `model`: what its weights were made of.
     """
     values = revisions.parameters(yaml.safe_load(Path(revisions.PARAMS).read_text(encoding="utf-8")))
     return {
@@ -32,7 +34,7 @@ def provenance(weights: Path) -> dict[str, Any]:
 
 
 def commit() -> dict[str, Any] | None:
-    """The commit of the workspace (name, date, subject) and the tracked files changed since; None without Git."""
+    """`name`, `date` and `subject` of the commit; `changed`, the tracked files changed since. None without Git."""
     try:
         name, date, subject = workspaces.git(Path(), "log", "-1", "--format=%h%n%cs%n%s").splitlines()
         changed = workspaces.git(Path(), "status", "--porcelain", "--untracked-files=no").splitlines()

@@ -53,6 +53,11 @@ COLOURS = {
 def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
     """All that a page in `folder` shows, ready for JSON.
 
+    - `parts`: part -> `about`, `figures`, `curve`, `shares`, `clips`, `worst`: see reports/content.py;
+    - `comparison`: what `differences` gives; `provenance`; `leaderboard`: what `submitted` gives;
+    - `without_components`: why components are not shown, empty where they are;
+    - `size`, pixels; `names`, figure -> its title; `few_clips`, a note; `colours`, what -> its colour.
+
     Raises VadError when an output is missing or doesn't fit the others.
     """
     content.require(NEEDED)
@@ -97,7 +102,7 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
 
 
 def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
-    """The resized clips of a split by name. Raises VadError when they are not those that were scored."""
+    """Name -> resized clip of a split. Raises VadError when they are not those that were scored."""
     opened = {clip.video: clip for clip in clips.open_resized(RESIZED, split)}
     if opened.keys() != set(frames["video"]):
         raise VadError(f"{RESIZED}: other clips than in {content.SCORES}; run `dvc repro`")
@@ -105,7 +110,7 @@ def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
 
 
 def add_components(parts: dict[str, Any], settings: params.Params) -> None:
-    """Put into each clip of all parts how strange every weighted component finds its frames, by name.
+    """Put into each clip of all parts what every weighted component adds to the score of its frames, by name.
 
     Raises VadError when a component is missing.
     """
@@ -147,7 +152,7 @@ def add_pictures(
 
 
 def submitted() -> dict[str, Any] | None:
-    """Whether AP here goes with the score on the leaderboard: lines and a PNG in base64; None before any submission."""
+    """AP here beside the leaderboard: `lines` of text, `picture`, a PNG in base64. None before any submission."""
     entries = leaderboard.read()
     if not entries or not leaderboard.PICTURE.is_file():
         return None
@@ -156,7 +161,11 @@ def submitted() -> dict[str, Any] | None:
 
 
 def differences(against: str, parts: list[str], draws: int) -> dict[str, Any]:
-    """What sets the workspace apart from a revision: parameters, and by part the figures or why there are none."""
+    """How the workspace differs from a revision.
+
+    `against`, its name; `parameters`, dotted key -> `a` and `b`; `parts`, part -> what `comparison.compare` gives,
+    without frames, or a `message` that says why there is nothing.
+    """
     found: dict[str, Any] = {"against": against, "parameters": {}, "parts": {}}
     for part in parts:
         try:

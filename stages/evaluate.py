@@ -33,9 +33,9 @@ def main(
 ) -> None:
     """Write the figures of every part that has labels, and what plots and pages need of them.
 
-    `labelled`: scores with label and kind. `summary`: the few figures that decide; `evaluation`: by part all that
-    `metrics.summarise` gives. `shares`: what each clip and each kind adds to the AP. `pictures`: curves as CSV, and
-    timelines. Raises VadError for labels that don't fit the frames.
+    `labelled`: scores with label (0 or 1) and kind. `summary`: what `metrics.summary` gives; `evaluation`: by part what
+    `metrics.summarise` gives. `shares`: what each clip and each kind adds to the AP, 0..1. `pictures`: curves as CSV,
+    and timelines. Raises VadError for labels that don't fit the frames.
     """
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])

@@ -17,7 +17,10 @@ STRESSED = ("validation", "test")
 
 
 def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
-    """Write SPLIT/CLIP.npy, (T, size, size, 3) uint8, into `resized`, an index a split, and what was compressed."""
+    """Write into `resized` SPLIT/CLIP.npy, (T, size, size, 3) uint8, and SPLIT/index.csv (split, video, frame).
+
+    compressed.csv there has the keys of the frames that were saved again as JPEG, as `stress` asks.
+    """
     settings = params.load(PARAMS)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     denoise = settings.repair.denoise != "none"

@@ -13,6 +13,12 @@ from vad.storage import files, needs, tables
 
 
 def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
+    """Write the autoencoder's weights, and how its training went; no weights where it is not needed.
+
+    `curve`: what `training.fit` gives, a row an epoch; losses are in the unit of the pixels, 0..1, squared for mse.
+    `metrics`: `needed`; the number of training `frames`; the last row of `curve`; under `untrained` the collapse
+    figures before training. Raises VadError for weights that can't be used, and for a loss that is not finite.
+    """
     if not needs.read(needed):
         needs.write_no_weights(weights)
         tables.write_csv(curve, pd.DataFrame(columns=training.COLUMNS))

@@ -1,7 +1,7 @@
-"""A memory of what patches of normal frames look like to a network; what is far from all of it is strange.
+"""A memory of patches of normal frames, as features of a network: a patch that is far from all of them is anomalous.
 
-K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: of a
-training frame PER_FRAME patches on average, drawn at random, come to the choice of those that are remembered.
+K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: those to
+remember are chosen from PER_FRAME patches of a training frame on average, drawn at random.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ SAMPLED = 400
 PER_FRAME = 64
 """Patches of a training frame, on average, from which those to remember are chosen."""
 PROJECTED = 64
-"""Dimensions in which patches are compared while they are chosen: random projections about keep distances."""
+"""Dimensions in which patches are compared while they are chosen: random projections nearly keep distances."""
 BATCH = 32
 CHUNK = 4096
 """Patches that are compared with all that are remembered at once."""
@@ -98,7 +98,8 @@ def sampled(training: Sequence[clips.Clip]) -> Iterator[np.ndarray]:
 class Network(Protocol):
     """What gives features: an encoder, an autoencoder, a predictor."""
 
-    def features(self, images: Tensor) -> dict[str, Tensor]: ...
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Layer -> features (N, C, h, w) of images (N, 3, H, W) in [0, 1]."""
 
 
 class Pretrained(torch.nn.Module):
@@ -121,6 +122,7 @@ class Pretrained(torch.nn.Module):
         self.stages = create_feature_extractor(network.eval(), stages)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
+        """layer1 to layer3 -> features (N, C, h, w) of images (N, 3, H, W) in [0, 1]."""
         mean, deviation = _IMAGENET.to(images.device)
         found: dict[str, Tensor] = self.stages((images - mean) / deviation)
         return found
@@ -144,9 +146,8 @@ def _load(network: torch.nn.Module, name: str, path: Path) -> None:
 def patches(network: Network, frames: Tensor, layers: Sequence[str]) -> list[Tensor]:
     """Features (N, C, h, w) of each layer for frames (N, H, W, 3) uint8, on the grid of the finest layer.
 
-    A predictor takes several frames side by side, (N, H, W, 3 * history).
-
-    Each patch has seen its neighbours: means over 3 x 3, as in the paper; at the frame's edge over those there are.
+    A predictor takes several frames side by side, (N, H, W, 3 * history). Features are means over 3 x 3 neighbours, as
+    in the paper; at the frame's edge over those there are.
     """
     found = network.features(to_images(frames))
     seen = [F.avg_pool2d(found[name].float(), 3, stride=1, padding=1, count_include_pad=False) for name in layers]
@@ -174,7 +175,7 @@ def coreset(candidates: Tensor, count: int, generator: torch.Generator) -> Tenso
 class Memory:
     """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them.
 
-    Frames are (H, W, 3) uint8, or what leads to the next frame for a predictor: `predictor.FrameStacks`.
+    Frames are (H, W, 3) uint8, or for a predictor those of `predictor.FrameStacks`.
     """
 
     def __init__(self, network: Network, layers: Sequence[str], neighbours: int, device: torch.device) -> None:

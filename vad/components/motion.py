@@ -163,7 +163,7 @@ class Normality:
         }
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
-        """The components of each frame of a clip, in order: `COMPONENT_POOL`."""
+        """The components of each frame of a clip, in order: `COMPONENT_POOL` -> value."""
         for cells in parallel(self._cells, pairs(clip, self.size)):
             yield {
                 f"{name}_{pool}": value
@@ -172,7 +172,7 @@ class Normality:
             }
 
     def maps(self, pair: Pair) -> dict[str, np.ndarray]:
-        """The map (h, w) of every component of one frame, for looking at."""
+        """Component -> its map (h, w) of one frame, for looking at."""
         cells = self._cells(pair)
         return {name: self._map(name, cells) for name in self.components}
 

@@ -1,4 +1,4 @@
-"""Reconstruction errors: the score components that a reconstruction gives, one number a frame."""
+"""Reconstruction errors: score components of the autoencoder, one number a frame."""
 
 from pathlib import Path
 
@@ -85,10 +85,10 @@ def top_mean(error: Tensor) -> Tensor:
 def components(
     images: Tensor, reconstructions: Tensor, seen: dict[str, Tensor], rebuilt: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Every error of a batch of images (N, 3, H, W) and its reconstructions, each (N,) float64.
+    """Every error of a batch of images (N, 3, H, W) and its reconstructions: component -> (N,) float64.
 
-    pixel_l1 and pixel_l2 are mean absolute and mean squared error, `_max` their largest block and `_top` their
-    largest percent. layer1 to layer4 are mean squared errors between the features `seen` in the image and those
+    pixel_l1 and pixel_l2 are mean absolute and mean squared error, `_max` their largest block and `_top` the mean of
+    their largest percent. layer1 to layer4 are mean squared errors between the features `seen` in the image and those
     `rebuilt` in its reconstruction. Features may be bfloat16; their errors are float32.
     """
     # One channel after the other: their mean is then a sum of three planes.

@@ -31,8 +31,8 @@ LARGEST = 64_000_000
 SMALLEST = 16
 """Pixels of a frame's side: what is measured of noise and motion looks at a neighbourhood of 12."""
 LAST = 2**53
-"""Frame numbers end here: more than that JSON and spreadsheets do not tell apart."""
-Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
+"""The largest frame number: JSON and spreadsheets can't tell larger integers apart."""
+Image.MAX_IMAGE_PIXELS = None  # LARGEST is checked instead
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
 INDEX = "index.csv"
@@ -109,8 +109,8 @@ def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
     A JPEG is decoded to a half, a quarter or an eighth of its size as long as no side falls below `at_least` pixels.
-    Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
-    RGB: several images in one file, 16 bits a channel, CMYK, transparency. So it does for one that is too small.
+    Raises VadError, which starts with `where`, when it can't be decoded, is too small, or is ambiguous as 8-bit RGB:
+    several images in one file, 16 bits a channel, CMYK, transparency.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)

@@ -27,7 +27,7 @@ UNCOUNTED = {
 TOLERANCE = 2
 """Sound videos may state this many frames more than they hold."""
 GIVE_UP = 100
-"""So many frames on end that can't be decoded are the end of a video, unless more of it was read before."""
+"""After so many frames in a row that can't be decoded a video has ended, unless more frames were read before."""
 
 
 class Found(NamedTuple):

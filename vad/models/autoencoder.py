@@ -38,11 +38,11 @@ class Autoencoder(nn.Module):
         return reconstructions
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """The encoder's outputs layer1 to layer4, the bottleneck; see vad/models/encoders.py."""
+        """layer1 to layer4 -> that output of the encoder; layer4 is the bottleneck. See vad/models/encoders.py."""
         return self.encoder.features(images)
 
     def score_views(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        """Reconstructions, features of the images, features of the reconstructions, in one pass each."""
+        """Reconstructions, layer -> features of the images, layer -> features of the reconstructions; one pass each."""
         seen = self.features(images)
         reconstructions = self.decoder(seen["layer4"])
         return reconstructions, seen, self.features(reconstructions)

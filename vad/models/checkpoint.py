@@ -1,4 +1,4 @@
-"""Checkpoints: the state of an unfinished training in files that are whole, of that training alone, and run no code."""
+"""Checkpoints: the state of an unfinished training. Its files are whole, belong to it alone, and run no code."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 
 class Unusable(Exception):
-    """Why a checkpoint must not be believed."""
+    """Why a checkpoint can't be used."""
 
 
 class Checkpoints:

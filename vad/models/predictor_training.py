@@ -53,9 +53,9 @@ def fit(
     chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
-    # Its patience is what it still bears.
+    # torch's patience is the last number of epochs that is still tolerated.
     schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
-    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
+    # Batch norm's statistics of so few steps vary much: without the mean, held-out loss may double in an epoch.
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
 
     def held_out(epoch: int) -> float:
@@ -64,7 +64,7 @@ def fit(
 
     with Resumable(fabric, checkpoints, model, optimizer, mean, schedule) as run:
         if not run.history:
-            _drawn(len(chosen))  # for no step: a seed is to give the weights that it always gave
+            _drawn(len(chosen))  # not used: with this draw a seed gives the same weights as ever
             run.history.append({"epoch": 0, "train": math.nan, "holdout": held_out(0), "steps": 0})
         while not _ended(run.history, params.epochs):
             _epoch(fabric, network, optimizer, mean, _left(run, train, chosen, params), run)

@@ -13,7 +13,7 @@ from vad.storage import files
 
 
 def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors by name as files hold them: on the CPU, contiguous, without a gradient."""
+    """Name -> tensor as a file holds it: on the CPU, contiguous, without a gradient."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 

@@ -141,7 +141,7 @@ def evaluation_loss(fabric: Fabric, network: Any, frames: Frames, params: Train)
 
 @torch.no_grad()
 def collapse_figures(fabric: Fabric, model: Autoencoder, frames: Frames, params: Train) -> dict[str, float]:
-    """Whether `model` still tells up to 64 evenly spaced frames apart, in eval mode.
+    """Whether `model` still tells up to 64 evenly spaced frames apart, in eval mode; three figures by name.
 
     `feature_variance` and `effective_rank` of the bottleneck, averaged over its positions; `score_spread` of the mean
     absolute error per frame. In float32 whatever the training's precision: rounding to bfloat16 looks like rank.

@@ -1,7 +1,7 @@
 """What the competition did to its test frames, each frame on its own and whatever its label.
 
 About 10 % are flipped top to bottom, a minority covered with coloured noise, a few are missing; the heads and
-tails of some clips are cut. Nuisance, not anomaly: of the flipped frames as many are anomalous as of the others.
+tails of some clips are cut. It is a nuisance and no anomaly: flipped frames are anomalous as often as others.
 """
 
 import numpy as np

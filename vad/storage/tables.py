@@ -1,4 +1,4 @@
-"""Tables keyed by (split, video, frame number): how anything that is known of a frame travels between stages."""
+"""Tables keyed by (split, video, frame number): all that is known of a frame goes from stage to stage in these."""
 
 from collections.abc import Sequence
 from pathlib import Path
