@@ -111,8 +111,8 @@ function showCurve() {
       "The test frames have no labels: there is nothing to measure.";
     return Plotly.purge("curve");
   }
-  const limits = curve.descriptive ? "; with fewer than ten it only describes these." : ".";
-  const band = curve.band.length ? `Band: 95 % interval, had it been other clips${limits}` :
+  const limits = curve.descriptive ? "; with fewer than ten it only describes these clips." : ".";
+  const band = curve.band.length ? `Band: 95 % interval over clips${limits}` :
     "An interval takes several clips.";
   byId("curve-about").textContent = "From the highest score down: what share of the anomalous frames is found " +
     `(recall), and what share of the frames up to there is anomalous (precision). ${band}`;
