@@ -179,9 +179,7 @@ def draw(entries: list[Entry], path: Path) -> None:
     axis.set_title("\n".join(describe(entries)), fontsize=9, loc="left")
     axis.legend()
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path, 90)
 
 
 def main() -> None:

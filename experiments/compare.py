@@ -153,9 +153,7 @@ def draw(path: Path, result: dict[str, Any], tables: dict[str, pd.DataFrame]) ->
         )  # fmt: skip
     figure.suptitle(f"{result['b']} against {result['a']}", fontsize=12)
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path, 90)
 
 
 def _bars(axis: Axes, rows: list[dict[str, Any]], what: str) -> None:

@@ -27,14 +27,14 @@ from vad.evaluation import plots
 from vad.models import autoencoder, predictor
 from vad.quality import diagnosis, repair
 from vad.scoring import calibration, fusion
-from vad.storage import files, tables
+from vad.storage import tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Path("data/diagnosis.csv")
-VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
+VALIDATION, RESIZED = Path("data/validation"), Path("data/resized")
 AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
 ERROR = "reconstruction"
@@ -127,8 +127,7 @@ class Maps:
     def _whole(self, split: str, video: str) -> clips.Clip:
         key, clip = self._opened
         if clip is None or key != (split, video):
-            folder = VALIDATION if split == "validation" else FRAMES / split
-            stored = clips.open_zip(folder / f"{video}.zip")
+            stored = clips.open_zip(clips.folder_of(FRAMES, VALIDATION, split) / f"{video}.zip")
             found = repair.found_in(self.diagnosed, split, stored)
             clip = repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
             self._opened = (split, video), clip
@@ -162,7 +161,7 @@ def draw_maps(path: Path, frames: Sequence[str]) -> None:
         for axis in row:
             axis.axis("off")
     figure.tight_layout()
-    _save(path)
+    plots.save(figure, path, 90)
 
 
 def parts(settings: params.Params) -> pd.DataFrame:
@@ -198,7 +197,7 @@ def draw_timelines(path: Path, videos: Sequence[str]) -> None:
     figure.supxlabel("frame number", fontsize=8)
     figure.supylabel("standard deviations of normal frames, summed", fontsize=8)
     figure.tight_layout()
-    _save(path)
+    plots.save(figure, path, 90)
 
 
 def _stack(axis: Axes, clip: pd.DataFrame) -> None:
@@ -212,12 +211,6 @@ def _stack(axis: Axes, clip: pd.DataFrame) -> None:
     )  # fmt: skip
     axis.set_yscale("symlog", linthresh=10)
     axis.tick_params(labelsize=7)
-
-
-def _save(path: Path) -> None:
-    with files.replacing(path) as temporary:
-        plt.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     `diagnosis.summarise` gives; under `against_truth`, by split, what `diagnosis.against_truth` gives, where the
     corruption is known. `picture`: a plot of margin and noise of every frame.
     """
-    folders = {split: frames / split for split in ("train", "holdout", "test")} | {"validation": validation / "clips"}
-    splits = {split: clips.open_zips(folder) for split, folder in folders.items()}
+    order = ("train", "holdout", "test", "validation")
+    splits = {split: clips.open_zips(clips.folder_of(frames, validation, split)) for split in order}
     known = diagnosis.backgrounds(splits["train"])
     measured = pd.concat(
         [

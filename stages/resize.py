@@ -24,11 +24,10 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
     settings = params.load(PARAMS)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     denoise = settings.repair.denoise != "none"
-    folders = {"train": frames / "train", "holdout": frames / "holdout", "validation": validation / "clips"}
     compressed = []
-    for split, folder in (folders | {"test": frames / "test"}).items():
+    for split in ("train", *tables.SCORED):
         index = [pd.DataFrame(columns=tables.KEYS)]
-        for opened in over_clips(clips.open_zips(folder), f"resizing {split}"):
+        for opened in over_clips(clips.open_zips(clips.folder_of(frames, validation, split)), f"resizing {split}"):
             with opened as clip:
                 keys = clips.keys(split, [clip])
                 quality = {

@@ -207,6 +207,11 @@ def open_zip(path: Path) -> ZippedClip:
     return ZippedClip(path.stem, np.array(sorted(names), np.int64), path, names, archive)
 
 
+def folder_of(frames: Path, validation: Path, split: str) -> Path:
+    """Where the zipped clips of a split lie: in `frames`, those of validation in `validation`."""
+    return validation / "clips" if split == "validation" else frames / split
+
+
 def open_zips(folder: Path) -> list[ZippedClip]:
     """Every zipped clip in a folder, in the order of their names."""
     return [open_zip(path) for path in sorted(folder.glob("*.zip"))]

@@ -43,13 +43,14 @@ def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     figure.supxlabel("frame number", fontsize=8)
     figure.supylabel("anomaly score", fontsize=8)
     figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, dpi: int = 80) -> None:
+    """Write a figure as a PNG, whole or not at all, and close it."""
     with files.replacing(path) as temporary:
         # No software version in the file: the same figures give the same bytes.
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
+        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -80,7 +81,7 @@ def diagnosis(path: Path, table: pd.DataFrame, noise: float, flip: float) -> Non
     axes.flat[-1].legend(fontsize=7, loc="center right")
     figure.supxlabel("likeness to the background once flipped, less that upright", fontsize=9)
     figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _timeline(axis: Axes, clip: pd.DataFrame) -> None:
