@@ -1,4 +1,4 @@
-"""What the report says of frames: scores with truth and corruption, curves, shares, the frames that went most wrong."""
+"""What the report shows of frames: scores with truth and corruption, curves, shares, false alarms and misses."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise

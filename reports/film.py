@@ -1,4 +1,4 @@
-"""Films: what the pipeline saw in each clip, to show to others.
+"""Films: videos that show what the pipeline found in each clip.
 
     python -m reports.film                       # every test clip: metrics/films/test-01.mp4 and so on
     python -m reports.film 04 --split validation
@@ -162,7 +162,7 @@ def pictures(frames: pd.DataFrame, clip: str, settings: params.Params, heat: Hea
 
 
 def make(split: str, clips: Collection[str]) -> None:
-    """Write the films of clips of a split, of all where none is named, and say what came of it.
+    """Write the films of the named clips of a split, or of all, and print a line for each.
 
     Raises VadError when a clip is unknown or an output of the pipeline is missing.
     """

@@ -1,4 +1,4 @@
-"""Where the report's figures come from: commit, parameters, data and model. No path of this machine is told."""
+"""Where the report's figures come from: commit, parameters, data and model. No path of this machine is shown."""
 
 import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -62,7 +62,7 @@ def read_metrics(name: str) -> Any:
 
 
 def portable(value: Any) -> Any:
-    """Nested values in which an absolute path is its last name alone: where things lie is this machine's affair."""
+    """Nested values in which of an absolute path only the last name is left: a report may be given to others."""
     if isinstance(value, dict):
         return {key: portable(inner) for key, inner in value.items()}
     if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):

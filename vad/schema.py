@@ -1,4 +1,4 @@
-"""Sections of a parameter file: typed and frozen. What a value may be is said once; an error is one line.
+"""Sections of a parameter file: typed and frozen. Allowed values are stated once; an error is one line.
 
 The file is read by the parser that DVC has, so that both see the same values: YAML 1.2, in which 010 is ten.
 """

@@ -110,7 +110,7 @@ class Directions:
         if total is None:
             raise VadError("motion: no training frames to learn directions from")
         near = np.stack([pooling.blocks(counts) for counts in total])
-        # Neighbouring directions vouch for each other: nobody walks in a straight line.
+        # Neighbouring directions count half: nobody walks in a straight line.
         near = near + 0.5 * (np.roll(near, 1, 0) + np.roll(near, -1, 0))
         prior = near.sum((1, 2), keepdims=True)
         prior = prior / max(float(prior.sum()), 1e-9) + 1 / BINS

@@ -126,7 +126,7 @@ def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
         image.load()
     except VadError:
         raise
-    except Exception as error:  # whatever damaged bytes make a decoder trip over
+    except Exception as error:  # any error that damaged bytes cause in a decoder
         reason = str(error) if "BytesIO" not in str(error) else f"no image in its {len(data)} bytes"
         raise VadError(f"{where} can't be decoded: {' '.join(reason.split()) or type(error).__name__}") from None
     # Some cameras' JPEG files hold a preview too: by the standard (MPO) the first picture is the photograph.
@@ -150,7 +150,7 @@ def _stated(image: Image.Image) -> list[tuple[int, int]]:
 
 
 def _largest(tile: Any) -> int:
-    """The largest value of a pixel, where a decoder is told it: a PPM's."""
+    """The largest value of a pixel, where the file states it, as a PPM does; else 0."""
     value = tile.args[-1] if tile.codec_name.startswith("ppm") else 0
     return value if isinstance(value, int) else 0
 

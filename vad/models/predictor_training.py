@@ -139,7 +139,7 @@ def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
 def _epoch(
     fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], run: Resumable
 ) -> None:
-    """A pass over the windows drawn, or what is left of it; `run` is told of each step."""
+    """A pass over the windows drawn, or the rest of one; each step is recorded in `run`."""
     network.train()
     epoch = len(run.history)
     for batch in drawn:

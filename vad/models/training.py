@@ -70,8 +70,8 @@ def fit(
     `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare; `steps`
     of the optimizer so far; what `collapse_figures` gives of held-out frames. Where none are held out, `holdout` is nan
     and collapse is that of training frames. Epoch 0 has no losses, which would dwarf all others.
-    A run that was cut off goes on from `checkpoints` to the same weights. A finished one leaves them there: they are
-    removed by whoever has put the weights in their place. Raises VadError when the loss is no longer finite.
+    An interrupted run goes on from `checkpoints` to the same weights. A finished one leaves them there: the caller
+    removes them once the weights are written. Raises VadError when the loss is no longer finite.
     """
     judged = holdout if len(holdout) else train
     network, optimizer = prepare(fabric, model, params)
@@ -112,7 +112,7 @@ def shuffled(count: int) -> list[int]:
 
 
 def _epoch(fabric: Fabric, network: Any, optimizer: Any, train: Frames, params: Train, run: Resumable) -> None:
-    """What is left of a pass over the training frames; `run` is told of each step."""
+    """A pass over the training frames, or the rest of one; each step is recorded in `run`."""
     network.train()
     run.order = run.order or shuffled(len(train))
     starts = range(len(run.losses) * params.batch_size, len(train), params.batch_size)

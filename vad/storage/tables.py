@@ -49,7 +49,7 @@ def read_components(path: Path) -> pd.DataFrame:
             keys = pd.DataFrame({name: stored[name] for name in KEYS})
             values = pd.DataFrame(stored["values"], columns=stored["names"].tolist())
         return pd.concat([keys, values], axis=1)
-    except Exception as error:  # whatever a damaged file makes numpy trip over
+    except Exception as error:  # any error that a damaged file causes in numpy
         reason = " ".join(str(error).split()) or type(error).__name__
         raise VadError(f"{path}: not a whole table ({reason}); delete it and run `dvc repro`") from None
 
