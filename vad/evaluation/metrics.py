@@ -100,7 +100,7 @@ def summary(evaluation: Mapping[str, Any], loss: float | None) -> dict[str, Any]
 
     Of the benchmark `ap`; `ap_eq`, AP at the prevalence, and `ci`, its 95 % interval; `auc`, AUROC; `rank`, a digest of
     the order of the frames. Under `val` the same of validation, without an interval. `loss`: the final one of training.
-    Figures are in 0..1, of four decimals. A part without labels is left out.
+    Four decimals. A part without labels is left out.
     """
     result = {**_short(evaluation.get("benchmark")), "val": _short(evaluation.get("validation"))}
     result["val"].pop("ci", None)

@@ -23,7 +23,7 @@ FUSIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "max": lambda parts: parts.max(0),
     "l2": lambda parts: np.sqrt(np.square(parts.clip(min=0)).sum(0)),
 }
-"""Weighted components (C, T) -> (T,). In `max` and `l2` a low component can't cancel a high one."""
+"""Weighted components (C, T) -> (T,). Under `max` and `l2` what is quiet can't cancel what is loud."""
 OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
