@@ -88,7 +88,7 @@ def test_gamma_reruns_scoring_alone_and_cannot_change_the_ranking(restored: Clon
 
 def test_gamma_on_views_changes_the_ranking(restored: Clone) -> None:
     before = restored.metrics()["benchmark"]["ranking"]
-    printed = restored.run("dvc", "exp", "run", "-S", "gamma_on=view", "-S", "gamma=3")
+    printed = restored.run("dvc", "exp", "run", "--name", "on-views", "-S", "gamma_on=view", "-S", "gamma=3")
     assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
     assert restored.metrics()["benchmark"]["ranking"] != before
     changed = restored.run("dvc", "metrics", "diff").splitlines()
@@ -97,6 +97,9 @@ def test_gamma_on_views_changes_the_ranking(restored: Clone) -> None:
     for command in (("metrics", "diff"), ("metrics", "show"), ("exp", "show", "--only-changed", "--no-pager")):
         printed = restored.run("dvc", *command, environment=narrow)
         assert max(map(len, printed.splitlines())) <= 120, printed
+    few = "--drop", ".*(csv|yaml|auc|rank)$"  # as the README has it: the changed parameters are in sight, too
+    heads = restored.run("dvc", "exp", "show", "--only-changed", *few, environment=narrow).splitlines()[1]
+    assert {"ap", "gamma", "gamma_on"} <= set(heads.split()) and len(heads.rstrip()) <= 120
 
 
 def test_what_is_not_weighed_is_not_computed_and_the_way_back_computes_nothing(restored: Clone) -> None:
