@@ -1,4 +1,4 @@
-"""Run the ablations of experiments/ablations.yaml as DVC experiments, and write the result of each into results/.
+"""Run the ablations of experiments/ablations.yaml as DVC experiments, and write what each came to into results/.
 
     python -m experiments.ablations sample
     python -m experiments.ablations ped2 ped2-replica --only per_video gaussian_3
@@ -24,7 +24,7 @@ from experiments import results
 from experiments.verdicts import RETRAINING
 from project import workspaces
 from vad import VadError, params, registry
-from vad.storage import files, tables
+from vad.storage import files
 from vad.storage.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
@@ -157,16 +157,13 @@ class Runner:
         self._keep(experiment)
 
     def result(self, experiment: Experiment, experiments: dict[str, Experiment]) -> dict[str, Any]:
-        """The result of an experiment, ready for JSON.
-
-        `experiment`, `data`, `seed`, `against`; `set`, dotted key -> value; and what `results.compare` gives.
-        """
+        """The result of an experiment, ready for JSON: `experiment`, `data`, `seed`, `against`, `set`, and the comparison."""
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
-        # With another number of copies the validation frames are others: they can't be compared in pairs.
+        # Copies of the validation clips have frames that the clips have not.
         copies = [one.set.get("validation.copies") for one in (experiment, against)]
-        parts = list(tables.PARTS) if copies[0] == copies[1] else ["benchmark"]
+        parts = list(results.PARTS) if copies[0] == copies[1] else ["benchmark"]
         compared = results.compare(self._folder(against), self._folder(experiment), parts)
         return stated | {"set": experiment.set} | compared
 

@@ -1,4 +1,4 @@
-"""Write experiments/past_the_ceiling.md from the results of recipes and their steps alone.
+"""Write experiments/past_the_ceiling.md from the results of recipes and their steps, and from nothing else.
 
     python -m experiments.past_the_ceiling
 
@@ -34,9 +34,9 @@ edited by hand. `make recipe NAME=best` runs a recipe on your data; `make ablati
 here again, as a DVC experiment.
 
 AP is at the competition's 24.56 % of anomalous frames, a random ranking has .246. Intervals are 95 %, by bootstrap over
-clips; below ten clips they only describe these clips, and differences are resampled by blocks of frames. Choices were
-made on validation, which is synthetic events in held-out training clips. But the idea to measure motion on repaired
-frames came from these very test clips: read the figures as those of a development set."""
+clips; below ten clips they describe and prove nothing, and differences are resampled by blocks of frames. Choices were
+made on validation, which is synthetic events in held-out training clips. That motion on repaired frames is what to look
+at, though, was known from these very test clips beforehand: read the figures as those of a development set."""
 PUBLISHED = """\
 `ped2` and `avenue` are clean clips: six of Ped2's twelve test clips, and of Avenue a few minutes. What papers report is
 for the full sets, after training on all of their training clips, mostly with networks trained for hours on a GPU, and

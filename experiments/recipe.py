@@ -22,7 +22,7 @@ REFERENCE = "reference"
 
 
 def recipes() -> dict[str, ablations.Experiment]:
-    """Name -> recipe or step; `reference` changes nothing."""
+    """Every recipe and every step by its name; `reference` changes nothing."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     known = ablations.load_recipes()
     names = (*stated["recipes"], *stated["steps"])

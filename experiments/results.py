@@ -19,24 +19,24 @@ READ = (
     "metrics/plots/loss.csv",
 )
 """What is kept of an experiment, to compare it with."""
+PARTS = tables.PARTS
 GROUPS = ("flipped", "noisy")
 CURVE = ("steps", "holdout", "feature_variance", "effective_rank", "score_spread")
 DRAWS, SEED = 1000, 82
 SIDES = ("against", "experiment")
 
 
-def compare(before: Path, after: Path, parts: Collection[str] = tuple(tables.PARTS)) -> dict[str, Any]:
+def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) -> dict[str, Any]:
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
-    - `figures`: part -> its own figures, as `metrics.summarise` gives them;
-    - `difference`: part, of `parts` -> the paired differences, as `comparison.compare` gives them without frames;
-    - `groups`: `flipped`, `noisy` and `clean` -> the number of `frames` and differences over these test frames alone;
-    - `train`: its losses; `curve`, where a network was trained for it: each of CURVE -> its values, epoch by epoch.
+    `figures` are its own, by part; `difference` the paired ones, of `parts`, as `comparison.compare` gives them without
+    single frames; `groups` the same of flipped, noisy and clean test frames alone; `train` its losses, and `curve` of
+    a network that was trained for it, by epoch its held-out loss and its collapse after so many steps.
     """
     scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
     figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))
     result: dict[str, Any] = {"figures": figures, "difference": {}, "groups": {}}
-    for part, split in tables.PARTS.items():
+    for part, split in PARTS.items():
         if part not in figures or part not in parts:
             continue
         a, b = (scored[side][scored[side]["split"] == split] for side in SIDES)

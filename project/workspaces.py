@@ -38,8 +38,8 @@ def draws() -> list[str]:
     return [name for name, row in datasets().items() if "draw_of" in row]
 
 
-def data_parameters(dataset: str) -> dict[str, Any]:
-    """Dotted key -> value that a data set sets in params.yaml, with the environment's variables put in.
+def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> dict[str, Any]:
+    """What a data set changes in params.yaml, dotted key -> value, with the environment's variables put in.
 
     Raises VadError for a data set that experiments/datasets.yaml lacks, and for a variable that is not set.
     """
@@ -48,9 +48,9 @@ def data_parameters(dataset: str) -> dict[str, Any]:
         raise VadError(f"{dataset}: no such data set; experiments/datasets.yaml has {', '.join(known)}")
 
     def put_in(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
+        if match[1] not in environment:
             raise VadError(f"{dataset}: {match[1]} is not set; experiments/datasets.yaml says what it holds")
-        return os.environ[match[1]]
+        return environment[match[1]]
 
     return {key: re.sub(r"\$\{(\w+)\}", put_in, value) for key, value in known[dataset]["set"].items()}
 

@@ -26,9 +26,8 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path) -> None:
 def trained(resized: Path, settings: params.Params, weights: Path) -> tuple[dict[str, Any], "Checkpoints"]:
     """Train the network and write it to `weights`; returns the figures of its training, and its checkpoints.
 
-    Figures: `parameters` and `windows`, how many there are; `epochs`, `steps` and `best_epoch`; `holdout`, the loss of
-    the best epoch on held-out frames, and `holdout_of_copying`, that of repeating the last frame; `loss`, under `train`
-    and `holdout` the loss of each epoch. Losses are in the unit of the pixels, 0..1.
+    `parameters` and `windows`, counts; `epochs`, `steps` and `best_epoch`; `holdout`, the loss of the best epoch, and
+    `holdout_of_copying`, that of repeating the last frame; `loss`, by part the loss of each epoch.
     """
     from vad.models import checkpoint, predictor, predictor_training, runtime, saving
 

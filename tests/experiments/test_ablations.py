@@ -68,14 +68,12 @@ def test_what_is_compared_with_runs_first_even_when_not_asked_for() -> None:
         ablations.chosen(EXPERIMENTS, "sample", ["nowhere"])
 
 
-def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VAD_REAL_DATA", "/clips")
-    assert workspaces.data_parameters("ped2")["data.root"] == "/clips/ped2"
-    monkeypatch.delenv("VAD_REAL_DATA")
+def test_a_variable_that_is_not_set_is_named() -> None:
+    assert workspaces.data_parameters("ped2", {"VAD_REAL_DATA": "/clips"})["data.root"] == "/clips/ped2"
     with pytest.raises(VadError, match="ped2: VAD_REAL_DATA is not set"):
-        workspaces.data_parameters("ped2")
+        workspaces.data_parameters("ped2", {})
     with pytest.raises(VadError, match=r"nowhere: no such data set; experiments/datasets.yaml has sample"):
-        workspaces.data_parameters("nowhere")
+        workspaces.data_parameters("nowhere", {})
 
 
 @pytest.fixture
