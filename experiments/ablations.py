@@ -157,7 +157,7 @@ class Runner:
         self._keep(experiment)
 
     def result(self, experiment: Experiment, experiments: dict[str, Experiment]) -> dict[str, Any]:
-        """The result of an experiment, ready for JSON: `experiment`, `data`, `seed`, `against`, `set`, and the comparison."""
+        """The result for JSON: `experiment`, `data`, `seed`, `against`, `set`, and what `results.compare` gives."""
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}

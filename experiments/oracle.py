@@ -2,7 +2,7 @@
 
     python -m experiments.oracle sample
 
-An oracle is an upper bound and no method: a greedy search over weights and poolings; nothing is chosen by it. Reads
+An oracle, not a method: the most that a greedy search over weights and poolings finds; nothing is chosen by it. Reads
 what the data set's clone has scored (`project/workspaces.py`) and writes experiments/results/DATASET/oracle.json.
 """
 

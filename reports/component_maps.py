@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from experiments.results import PARTS
 from reports import reconstructions
 from stages import PARAMS
 from vad import VadError, params, registry
@@ -88,7 +89,7 @@ class Maps:
         if ERROR in wanted:
             autoencoding = autoencoder.load(AUTOENCODER)
             self.of_clip[ERROR] = lambda clip: reconstructed(autoencoding, clip)
-        splits = (*tables.PARTS.values(), "holdout") if self.of_clip else ()
+        splits = (*PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {
             (split, clip.video): self._upright(split, clip)
             for split in splits

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from vad.data import clips
-from vad.evaluation import plots
 from vad.models import autoencoder, runtime
+from vad.storage import files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -60,7 +60,8 @@ def draw(path: Path, frames: list[str], resized: Path, weights: Path) -> None:
             axis.set_title(title, fontsize=8)
             axis.axis("off")
     figure.tight_layout()
-    plots.save(figure, path, 90)
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=90)
 
 
 if __name__ == "__main__":
