@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from vad.data.sampling import evenly_spaced
+
 ROWS = 60
 """Rows of cells over the height of a frame: a person has several at any resolution."""
 BINS = 8
@@ -104,5 +106,4 @@ def _tree(described: np.ndarray) -> cKDTree | None:
     """At most MOST of descriptions (N, 10), spread over them, to find the nearest of; None of none."""
     if not len(described):
         return None
-    kept = np.unique(np.linspace(0, len(described) - 1, MOST).round().astype(int))
-    return cKDTree(described[kept])
+    return cKDTree(described[evenly_spaced(len(described), MOST)])
