@@ -70,7 +70,7 @@ class Candidate(NamedTuple):
 
 
 def stated() -> dict[str, Any]:
-    """The section `choice` of recipes.yaml."""
+    """Key -> value of the section `choice` of recipes.yaml."""
     return yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))["choice"]
 
 
@@ -98,7 +98,7 @@ def _scoring(weights: dict[str, float], how: str, fuse: str, sigma: float) -> di
 
 
 def recipes(choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What stands beside the candidates on the page: recipes without a network, and each component alone."""
+    """Name -> what it sets, of what stands beside the candidates: recipes without a network, each component alone."""
     known = ablations.load_recipes()
     named = {name: choice["set"] | known[name].set for name in choice["beside"]}
     best = known[BEST].set
@@ -111,7 +111,12 @@ def recipes(choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def measure(dataset: str) -> dict[str, Any]:
-    """What the candidates come to on a data set: `candidates` and `recipes` by name, `seconds`, `events` by kind."""
+    """What the candidates come to on a data set.
+
+    `candidates`: name -> AP on validation, AP and AUROC of the benchmark. `recipes`: name -> all figures, by part.
+    `seconds` that the pipeline took, `frames` by split, `events` by kind, `left_out`: mean and deviation of the
+    calibrated scores of normal frames. Raises VadError as workspaces do.
+    """
     choice = stated()
     folder = workspaces.prepare(dataset)
     first = next(iter(candidates(choice).values()))
@@ -195,7 +200,7 @@ def read() -> Found:
 
 
 def means(choice: Mapping[str, Any], found: Found) -> dict[str, float]:
-    """Each candidate's AP on validation, the mean over the data sets that it is chosen on, the highest first."""
+    """Candidate -> its AP on validation, the mean over the data sets that it is chosen on, the highest first."""
     rows = {
         name: sum(found[data]["candidates"][name]["validation"] for data in choice["data"]) / len(choice["data"])
         for name in candidates(choice)
