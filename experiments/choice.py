@@ -55,8 +55,9 @@ Spearman's rank correlation, among the candidates, between AP on validation and 
 the best candidate on a data set's benchmark is above the one that the rule chose, and above the one that this data
 set's own validation would have chosen. `{kept}` had no part in the design of validation, nor in the choice."""
 LEFT_OUT = """\
-Events of each kind, and the scores of left-out training clips, of one map's largest block, calibrated by the others:
-their mean should be about 0, their deviation about 1. Seconds are those of the whole pipeline, folds included."""
+Events of each kind; of left-out training clips each component of `best`, calibrated by the other clips
+(`calibrated_log`): its mean should be about 0, its deviation about 1. Seconds are those of the whole pipeline, folds
+included, on two cores that had other work as well."""
 RECIPES = """\
 Benchmark, AP and AUROC, 95 % intervals by bootstrap over clips; below ten clips they describe and prove nothing. Each
 component alone is calibrated (`calibrated_log`) and smoothed as `best` is."""
@@ -114,8 +115,8 @@ def measure(dataset: str) -> dict[str, Any]:
     """What the candidates come to on a data set.
 
     `candidates`: name -> AP on validation, AP and AUROC of the benchmark. `recipes`: name -> all figures, by part.
-    `seconds` that the pipeline took, `frames` by split, `events` by kind, `left_out`: mean and deviation of the
-    calibrated scores of normal frames. Raises VadError as workspaces do.
+    `seconds` that the pipeline took, `frames` by split, `events` by kind, `left_out`: component of `best` -> `mean` and
+    `deviation` of its calibrated values of normal frames. Raises VadError as workspaces do.
     """
     choice = stated()
     folder = workspaces.prepare(dataset)
@@ -142,8 +143,11 @@ def measure(dataset: str) -> dict[str, Any]:
     columns = (frames[name].to_numpy() for name in ("label", "kind", "video", "frame"))
     result["events"] = over_kinds.events_by_kind(*columns)
     normal = components["split"].isin(("train", "holdout")).to_numpy()
-    z = fusion.anomaly_scores(components, _with(settings, first.set))["score"].to_numpy()[normal]
-    result["left_out"] = {"mean": float(z.mean()), "deviation": float(z.std())}
+    for component in ablations.load_recipes()[BEST].set["aggregate.weights"]:
+        alone = _with(settings, _scoring({component: 1.0}, "calibrated_log", "sum", 0))
+        left_out = fusion.anomaly_scores(components, alone)["score"].to_numpy()[normal]
+        moments = {"mean": float(left_out.mean()), "deviation": float(left_out.std())}
+        result.setdefault("left_out", {})[component] = moments
     return result
 
 
@@ -283,7 +287,7 @@ def _events(found: Found) -> str:
         [
             data,
             *(str(measured["events"].get(kind, 0)) for kind in kinds),
-            f"{measured['left_out']['mean']:+.2f}, {measured['left_out']['deviation']:.2f}",
+            "; ".join(f"{row['mean']:+.2f}, {row['deviation']:.2f}" for row in measured["left_out"].values()),
             str(measured["seconds"]),
         ]
         for data, measured in found.items()

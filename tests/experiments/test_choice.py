@@ -68,5 +68,5 @@ def test_the_page_is_what_was_measured() -> None:
 
 @pytest.mark.parametrize("data", ["ped2-replica", "ped1-replica"])
 def test_left_out_clips_are_neither_all_strange_nor_all_alike(data: str) -> None:
-    found = choice.read()[data]["left_out"]
-    assert abs(found["mean"]) < 0.2 and 0.7 < found["deviation"] < 1.4
+    for found in choice.read()[data]["left_out"].values():
+        assert abs(found["mean"]) < 0.3 and 0.7 < found["deviation"] < 1.4
