@@ -56,7 +56,7 @@ the best candidate on a data set's benchmark is above the one that the rule chos
 set's own validation would have chosen. `{kept}` had no part in the design of validation, nor in the choice."""
 LEFT_OUT = """\
 Events of each kind; of left-out training clips each component of `best`, calibrated by the other clips
-(`calibrated_log`): its mean should be about 0, its deviation about 1. Seconds are those of the whole pipeline, folds
+(`calibrated`): its mean should be about 0, its deviation about 1. Seconds are those of the whole pipeline, folds
 included, on two cores that had other work as well."""
 RECIPES = """\
 Benchmark, AP and AUROC, 95 % intervals by bootstrap over clips; below ten clips they describe and prove nothing. Each
@@ -144,7 +144,7 @@ def measure(dataset: str) -> dict[str, Any]:
     result["events"] = over_kinds.events_by_kind(*columns)
     normal = components["split"].isin(("train", "holdout")).to_numpy()
     for component in ablations.load_recipes()[BEST].set["aggregate.weights"]:
-        alone = _with(settings, _scoring({component: 1.0}, "calibrated_log", "sum", 0))
+        alone = _with(settings, _scoring({component: 1.0}, "calibrated", "sum", 0))
         left_out = fusion.anomaly_scores(components, alone)["score"].to_numpy()[normal]
         moments = {"mean": float(left_out.mean()), "deviation": float(left_out.std())}
         result.setdefault("left_out", {})[component] = moments
