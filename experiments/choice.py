@@ -10,6 +10,7 @@ by the same functions as in the stages.
 import argparse
 import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ from project import workspaces
 from vad import VadError, params
 from vad.evaluation import metrics, over_kinds
 from vad.params import Params
-from vad.scoring import fusion
+from vad.scoring import calibration, fusion
 from vad.storage import files, tables
 from vad.storage.progress import progress
 
@@ -55,9 +56,9 @@ Spearman's rank correlation, among the candidates, between AP on validation and 
 the best candidate on a data set's benchmark is above the one that the rule chose, and above the one that this data
 set's own validation would have chosen. `{kept}` had no part in the design of validation, nor in the choice."""
 LEFT_OUT = """\
-Events of each kind; of left-out training clips each component of `best`, calibrated by the other clips
-(`calibrated`): its mean should be about 0, its deviation about 1. Seconds are those of the whole pipeline, folds
-included, on two cores that had other work as well."""
+Events of each kind. Of left-out training clips, each component of `best`, calibrated by the other clips: mean and
+deviation of `calibrated`, which should be 0 and 1, and the share beyond the others' 95 % quantile, which should be .05.
+Seconds are those of the whole pipeline, folds included, on two cores that had other work as well."""
 RECIPES = """\
 Benchmark, AP and AUROC, 95 % intervals by bootstrap over clips; below ten clips they describe and prove nothing. Each
 component alone is calibrated (`calibrated_log`) and smoothed as `best` is."""
@@ -115,8 +116,8 @@ def measure(dataset: str) -> dict[str, Any]:
     """What the candidates come to on a data set.
 
     `candidates`: name -> AP on validation, AP and AUROC of the benchmark. `recipes`: name -> all figures, by part.
-    `seconds` that the pipeline took, `frames` by split, `events` by kind, `left_out`: component of `best` -> `mean` and
-    `deviation` of its calibrated values of normal frames. Raises VadError as workspaces do.
+    `seconds` that the pipeline took, `frames` by split, `events` by kind, `left_out`: component of `best` -> how its
+    values of normal frames are spread. Raises VadError as workspaces do.
     """
     choice = stated()
     folder = workspaces.prepare(dataset)
@@ -142,13 +143,25 @@ def measure(dataset: str) -> dict[str, Any]:
     frames = known[known["split"] == "validation"]
     columns = (frames[name].to_numpy() for name in ("label", "kind", "video", "frame"))
     result["events"] = over_kinds.events_by_kind(*columns)
-    normal = components["split"].isin(("train", "holdout")).to_numpy()
-    for component in ablations.load_recipes()[BEST].set["aggregate.weights"]:
-        alone = _with(settings, _scoring({component: 1.0}, "calibrated", "sum", 0))
-        left_out = fusion.anomaly_scores(components, alone)["score"].to_numpy()[normal]
-        moments = {"mean": float(left_out.mean()), "deviation": float(left_out.std())}
-        result.setdefault("left_out", {})[component] = moments
+    result["left_out"] = {
+        name: left_out(components, settings, name) for name in ablations.load_recipes()[BEST].set["aggregate.weights"]
+    }
     return result
+
+
+def left_out(components: pd.DataFrame, settings: Params, component: str) -> dict[str, float]:
+    """How a component's values of left-out normal frames, calibrated by the others, are spread.
+
+    `mean` and `deviation` of `calibrated`, which should be 0 and 1, and of `calibrated_tail` the share `beyond` the
+    others' 95 % quantile, which should be .05.
+    """
+    normal = components["split"].isin(("train", "holdout")).to_numpy()
+    z, rarity = (
+        fusion.anomaly_scores(components, _with(settings, _scoring({component: 1.0}, how, "sum", 0)))["score"][normal]
+        for how in ("calibrated", "calibrated_tail")
+    )
+    beyond = float((rarity > -math.log(calibration.TAIL)).mean())
+    return {"mean": float(z.mean()), "deviation": float(z.std()), "beyond": beyond}
 
 
 def _with(settings: Params, changes: Mapping[str, Any]) -> Params:
@@ -287,12 +300,16 @@ def _events(found: Found) -> str:
         [
             data,
             *(str(measured["events"].get(kind, 0)) for kind in kinds),
-            "; ".join(f"{row['mean']:+.2f}, {row['deviation']:.2f}" for row in measured["left_out"].values()),
+            *(
+                f"{row['mean']:+.2f}, {row['deviation']:.2f}, {row['beyond']:.3f}"
+                for row in measured["left_out"].values()
+            ),
             str(measured["seconds"]),
         ]
         for data, measured in found.items()
     ]
-    return table(["data", *kinds, "left out: mean, deviation", "seconds"], rows)
+    components = list(next(iter(found.values()))["left_out"])
+    return table(["data", *kinds, *(f"`{name}` left out" for name in components), "seconds"], rows)
 
 
 def _groups(found: Found) -> list[list[str]]:
