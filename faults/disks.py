@@ -216,5 +216,5 @@ if __name__ == "__main__":
     parser.add_argument("--stages", nargs="*", default=list(PIPELINE))
     parser.add_argument("--write", type=Path, metavar="PAGE", help="the page whose section is made anew")
     arguments = parser.parse_args()
-    stage_runner.preload("stages.train", "stages.infer", "vad.models.predictor")
+    stage_runner.preload(*undisturbed.HEAVY)
     main(arguments.stages, arguments.write)

@@ -219,5 +219,5 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="the page whose section is made anew")
     arguments = parser.parse_args()
-    stage_runner.preload(*(f"stages.{stage}" for stage in ("train", "infer")), "vad.models.predictor")
+    stage_runner.preload(*undisturbed.HEAVY)
     main(arguments.stages, arguments.kills, arguments.write)

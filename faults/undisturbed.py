@@ -14,6 +14,8 @@ from faults import damage, stage_runner
 from faults.stage_runner import PIPELINE, ROOT, TOP, Outcome
 from vad.storage.progress import progress
 
+HEAVY = "stages.train", "vad.components.reconstruction", "vad.components.prediction", "vad.components.memory"
+"""What takes seconds to import and is worth preloading where all stages run."""
 LARGE = 1 << 20
 """Bytes from which a file is linked and not copied: no stage may change one in place."""
 
