@@ -21,7 +21,7 @@ from typing import NamedTuple
 from faults import kills, promises, stage_runner, undisturbed
 from faults.stage_runner import PIPELINE, Outcome
 from faults.undisturbed import Ready
-from stages.train import CHECKPOINTS
+from stages import CHECKPOINTS
 from vad import registry
 from vad.storage.progress import progress
 

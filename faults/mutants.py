@@ -34,7 +34,7 @@ ROOM = 2 * 10**9
 SECONDS = 30.0
 SAME, OTHER, LINE, BAD = "the same result", "another result", "one line", "bad"
 ENDS = (SAME, OTHER, LINE, BAD)
-NO_MEMORY = "memoryerror", "allocate", "out of memory", "bad_alloc"
+NO_MEMORY = "memoryerror", "unable to allocate", "can't allocate", "cannot allocate", "out of memory", "bad_alloc"
 """What a message says that was caught where there was too little memory."""
 SECTION = "Mutated files"
 TEXT = """\

@@ -26,6 +26,8 @@ STAGES = ("check", "fetch", "extract", "validation", "diagnose", "resize", "eval
 PIPELINE = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ROOT = Path("data/external")
 SMALL_DISK = 20_000
+HANGS = 600.0
+"""Seconds after which a process is killed: it hangs."""
 # A server that has imported the stages forks for each run: hundreds of runs in the time of some imports.
 _SERVER = multiprocessing.get_context("forkserver")
 _PRELOADED = [*(f"stages.{stage}" for stage in STAGES), "competition.submit", "matplotlib.pyplot", "requests"]
@@ -72,7 +74,7 @@ def alone(
         process = _SERVER.Process(target=_run, args=arguments)
         with _ONE_AT_A_TIME:
             process.start()
-        if not wait([process.sentinel], 120):
+        if not wait([process.sentinel], HANGS):
             process.kill()
             wait([process.sentinel])
         with _ONE_AT_A_TIME:
