@@ -121,7 +121,8 @@ def work(kind: Kind, path: Path, numbers: range, seed: int, told: Connection) ->
 def read(kind: Kind, path: Path, expected: object) -> tuple[str, str]:
     """How reading a mutant ends, and what is said."""
     try:
-        return (SAME if kind.read(path) == expected else OTHER), ""
+        found = kind.read(path)
+        return (SAME if found == expected else BAD if kind.guarded else OTHER), f"{found} is not {expected}"
     except VadError as error:
         said = str(error)
         # Of parameters each problem has a line.
