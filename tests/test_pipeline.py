@@ -99,6 +99,20 @@ def test_gamma_on_views_changes_the_ranking(restored: Clone) -> None:
         assert max(map(len, printed.splitlines())) <= 120, printed
 
 
+def test_what_is_not_weighed_is_not_computed_and_the_way_back_computes_nothing(restored: Clone) -> None:
+    printed = restored.run("dvc", "exp", "run", "-S", "aggregate.weights.layer3=0.5")
+    assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
+    restored.set(**{"aggregate.weights": {"flow_local": 1.0}, "aggregate.normalise": "calibrated"})
+    restored.run("dvc", "repro")  # run, or out of the run cache where another test was there before
+    assert json.loads((restored.folder / "metrics/train.json").read_text()) == {"needed": False}
+    assert "loss" not in json.loads((restored.folder / "metrics/summary.json").read_text())
+    restored.set(**{"aggregate.weights": {"flow_local": 1.0, "change_local": 1.0}})
+    assert ran(restored.run("dvc", "repro")) == ["check", "aggregate", "evaluate", "submission"]
+    restored.run("git", "checkout", "params.yaml")
+    printed = restored.run("dvc", "repro")
+    assert not {"train", "infer", "motion", "train_predictor"} & set(ran(printed)), printed
+
+
 def test_nothing_that_a_newcomer_sees_is_a_warning(clone: Clone) -> None:
     assert "WARNING" not in clone.printed
 
