@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from faults import disks, kills
 from tests.clone import Clone, settings
 
 TOP = Path(__file__).parents[2]
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (TOP / "docs/PROMISES.md").read_text(encoding="utf-8")))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "tests").rglob("test_*.py"))
+    assert len(named) > 20 and named <= set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
 
 
 def test_a_stage_killed_at_a_write_runs_again_to_the_same_files_and_leaves_no_others(tmp_path: Path) -> None:

@@ -61,13 +61,8 @@ def settings(**sections: dict[str, object]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(values))
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which every stage has run, in order; the tests run in it."""
-    folder = tmp_path_factory.mktemp("project")
-    before = Path.cwd()
-    os.chdir(folder)
-    write_dataset(Path("mine"))
+def run_every_stage() -> None:
+    """Run every stage in the working folder, in order, on the clips in its folder `mine`."""
     Path("truth").mkdir()
     settings(**TINY)
     check.main(Path("data/params.ok"), NEEDS)
@@ -92,6 +87,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Path("metrics/plots"),
     )  # fmt: skip
     submission.main(Path("data/scores.csv"), Path("data/raw"), Path("submission.csv"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which every stage has run; the tests run in it."""
+    folder = tmp_path_factory.mktemp("project")
+    before = Path.cwd()
+    os.chdir(folder)
+    write_dataset(Path("mine"))
+    run_every_stage()
     yield folder
     os.chdir(before)
 
@@ -382,6 +387,26 @@ def test_the_summary_holds_a_dozen_figures_at_most_and_they_are_those_of_the_eva
         assert short["auc"] == pytest.approx(evaluation[part]["auroc"], abs=5e-5)
         assert evaluation[part]["ranking"].startswith(short["rank"])
     assert summary["loss"] == pytest.approx(json.loads(TRAIN[3].read_text())["train"], abs=5e-7)
+
+
+def test_poisoned_test_frames_and_labels_move_neither_weights_nor_calibration_nor_validation(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_dataset(Path("mine"))
+    for path in Path("mine/testing").rglob("*.jpg"):
+        Image.fromarray(255 - np.asarray(Image.open(path))[:, ::-1]).save(path)
+    labels = pd.read_csv("mine/labels.csv", dtype={"video": str})
+    labels.assign(label=1 - labels["label"], kind="").to_csv("mine/labels.csv", index=False)
+    run_every_stage()
+
+    assert TRAIN[2].read_bytes() == (project / TRAIN[2]).read_bytes()
+    for table in (DIAGNOSIS, Path("data/scores.csv")):
+        poisoned, sound = pd.read_csv(table), pd.read_csv(project / table)
+        pd.testing.assert_frame_equal(poisoned.query("split != 'test'"), sound.query("split != 'test'"))
+        assert not poisoned.equals(sound)
+    poisoned, sound = (json.loads((folder / "metrics/evaluation.json").read_text()) for folder in (tmp_path, project))
+    assert poisoned["validation"] == sound["validation"] and poisoned["benchmark"] != sound["benchmark"]
 
 
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
