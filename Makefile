@@ -74,7 +74,7 @@ test: $(STAMP)  ## every fast test, style and types included, and the coverage o
 	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile
 
 test-all: $(STAMP)  ## the slow tests, too, and all trials of docs/PROMISES.md: an hour or more
-	@$(IN_VENV) python -m pytest --cov -m "slow or not slow"
+	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile -m "slow or not slow"
 	@failed=0; for harness in kills disks mutants; do \
 	    $(IN_VENV) OMP_NUM_THREADS=1 python -m faults.$$harness --write docs/PROMISES.md || failed=1; done; exit $$failed
 
