@@ -42,8 +42,8 @@ Made by `python -m faults.mutants --count {count} --write docs/PROMISES.md`. A s
 flipped, stretches swapped or its end cut off, and goes through the narrowest reader of it: a frame is decoded, a mask
 read and matched to its clip, an archive unpacked. That must end in a result or in one clear line; bad are a traceback,
 a crash, anything else that is printed, more than 2 GB of memory, {seconds:.0f} s without an end, and another number of
-rows than there are frames. Of `predictor.safetensors` that happens in the first 4,096 bytes; further on are numbers, any
-of which may be right. The last column says how many of the mutants changed the outcome at all.
+rows than there are frames. Of `predictor.safetensors` that happens in the first 4,096 bytes: any number behind them may
+be right. The last column says how many of the mutants changed the outcome at all.
 
 {table}
 
