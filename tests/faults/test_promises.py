@@ -24,15 +24,15 @@ def test_every_test_that_the_page_names_exists() -> None:
 
 
 def test_a_stage_killed_at_a_write_runs_again_to_the_same_files_and_leaves_no_others(tmp_path: Path) -> None:
-    found = list(kills.trials(tmp_path, ["check", "fetch", "extract"], least=0, per_stage=4))
+    found = list(kills.trials(tmp_path, ["check", "fetch", "extract"], least=0, per_stage=2))
     assert [str(one) for one in found if one.problem] == []
     assert {one.stage for one in found if one.alive} == {"check", "fetch", "extract"}
-    assert sum(one.alive for one in found) == len(found) > 20
+    assert sum(one.alive for one in found) == len(found) > 10
 
 
 @pytest.mark.skipif(not disks.can_mount(), reason="may not mount here")
 def test_a_full_or_read_only_disk_ends_a_stage_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
-    found = list(disks.trials(tmp_path, ["check", "fetch", "extract"], most=2))
+    found = list(disks.trials(tmp_path, ["check", "fetch", "extract"], most=1))
     assert [one for one in found if one.problem] == []
     assert {(one.stage, one.lacks) for one in found if one.reached} == {
         (stage, lacks) for stage in ("check", "fetch", "extract") for lacks in (disks.FULL, disks.READ_ONLY)
