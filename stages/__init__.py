@@ -29,7 +29,8 @@ Several machines share it where VAD_CLIPS names a folder that all of them have. 
 """
 REMEDIES = {
     **dict.fromkeys(FULL, MAKE_ROOM),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "mend the permissions"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions"),
+    errno.EROFS: "mount its disk for writing",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (`ulimit -n`)"),
     **dict.fromkeys((errno.EIO, errno.ELOOP, errno.ENAMETOOLONG), "mend the file or the disk"),
 }

@@ -29,6 +29,7 @@ from vad.models import (
     processes,
     resumable,
     runtime,
+    saving,
     training,
 )
 
@@ -94,7 +95,7 @@ def fit(folder: Path, cut: int = 0, rank: int = 1, by: int = signal.SIGKILL, epo
     settings = TRAIN.model_copy(update={"epochs": epochs})
     history = training.fit(fabric, model, *frames, settings, kept)
     if fabric.is_global_zero:
-        autoencoder.save(model, folder / "weights.safetensors", {})
+        saving.save(model, folder / "weights.safetensors", {})
         alone = runtime.fabric()
         scores = reconstruction.score(alone, inference.prepared(alone, model), clip(40, 3))["pixel_l1/identity"]
         _write(folder, history, scores.to_numpy().argsort().tolist())

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.models import processes
 from vad.models.checkpoint import Checkpoints
 from vad.models.predictor import Predictor, Window, batches, predict, split
@@ -54,9 +55,9 @@ def fit(
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.share_batch_norms(fabric, model)
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
-    # Its patience is what it still bears.
+    # torch's patience is the last number of epochs that is still tolerated.
     schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
-    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
+    # Batch norm's statistics of so few steps vary much: without the mean, held-out loss may double in an epoch.
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
 
     def held_out(epoch: int) -> float:
@@ -66,7 +67,7 @@ def fit(
 
     with Resumable(fabric, checkpoints, model, optimizer, mean, schedule) as run:
         if not run.history:
-            _drawn(len(chosen))  # for no step: a seed is to give the weights that it always gave
+            _drawn(len(chosen))  # not used: with this draw a seed gives the same weights as ever
             run.history.append({"epoch": 0, "train": math.nan, "holdout": held_out(0), "steps": 0})
         while not _ended(run.history, params.epochs):
             _epoch(fabric, network, optimizer, mean, _left(fabric, run, train, chosen, params), run)
@@ -112,12 +113,14 @@ def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
 def _left(
     fabric: Fabric, run: Resumable, clips: Sequence[Clip], chosen: list[Window], params: Predict
 ) -> Iterator[tuple[Tensor, int]]:
-    """The batches of an epoch, a new one, which is drawn now, or what is left of the one under way.
+    """The batches of an epoch: a new one, which is drawn now, or what is left of the one under way.
 
     Of each what this process takes, and how many windows the whole has.
     """
     run.order = run.order or fabric.broadcast(_drawn(len(chosen)))
-    for start in range(len(run.losses) * params.batch_size, len(run.order), params.batch_size):
+    starts = range(len(run.losses) * params.batch_size, len(run.order), params.batch_size)
+    what = f"epoch {len(run.history)} of at most {params.epochs}"
+    for start in progress(starts, what, frames=params.batch_size):
         whole = [chosen[index] for index in run.order[start : start + params.batch_size]]
         own = processes.part(fabric, whole)
         (batch,) = batches(clips, own or whole[:1], params.history, params.batch_size)
@@ -133,7 +136,7 @@ def _drawn(count: int) -> list[int]:
 
 def _spaced(found: list[Window]) -> list[Window]:
     """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
-    return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
+    return [found[index] for index in evenly_spaced(len(found), CHECKED_WINDOWS)]
 
 
 def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
@@ -153,10 +156,10 @@ def _epoch(
     drawn: Iterator[tuple[Tensor, int]],
     run: Resumable,
 ) -> None:
-    """A pass over the windows drawn, or what is left of it; `run` is told of each step."""
+    """A pass over the windows drawn, or the rest of one; each step is recorded in `run`."""
     network.train()
     epoch = len(run.history)
-    for batch, whole in progress(drawn, f"epoch {epoch}"):
+    for batch, whole in drawn:
         frame, past = split(fabric.to_device(batch))
         optimizer.zero_grad(set_to_none=True)
         loss = processes.mean_loss(fabric, loss_of, predict(network, past), frame, whole)
