@@ -54,7 +54,8 @@ highest:"""
 TRUST = """\
 Spearman's rank correlation, among the candidates, between AP on validation and on the benchmark. Regret: by how much
 the best candidate on a data set's benchmark is above the one that the rule chose, and above the one that this data
-set's own validation would have chosen. `{kept}` had no part in the design of validation, nor in the choice."""
+set's own validation would have chosen. `{kept}` had no part in the design of validation, nor in the choice: its figures
+were looked at once, after the commits {committed}."""
 LEFT_OUT = """\
 Events of each kind. Of left-out training clips, each component of `best`, calibrated by the other clips: mean and
 deviation of `calibrated`, which should be 0 and 1, and the share beyond the others' 95 % quantile, which should be .05.
@@ -252,7 +253,7 @@ def page() -> str:
                 f"The rule chooses `{within[0]}`. It is the recipe `{BEST}`:",
                 _candidates(within[:5], choice, found),
                 "## Can validation be trusted?",
-                TRUST.format(kept="`, `".join(choice["kept"])),
+                TRUST.format(kept="`, `".join(choice["kept"]), committed=_commits(choice["committed"])),
                 _trust(choice, found, within[0]),
                 LEFT_OUT,
                 _events(found),
@@ -263,6 +264,10 @@ def page() -> str:
         )
         + "\n"
     )
+
+
+def _commits(known: Mapping[str, str]) -> str:
+    return ", ".join(f"{commit} ({what})" for what, commit in known.items())
 
 
 def _names(names: list[str]) -> str:

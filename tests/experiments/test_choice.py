@@ -69,4 +69,4 @@ def test_the_page_is_what_was_measured() -> None:
 @pytest.mark.parametrize("data", ["ped2-replica", "avenue-replica", "ped1-replica"])
 def test_left_out_clips_are_about_as_rare_as_they_should_be(data: str) -> None:
     for component, found in choice.read()[data]["left_out"].items():
-        assert 0.01 < found["beyond"] < 0.15, component
+        assert 0.01 < found["beyond"] < 0.2, component
