@@ -50,10 +50,10 @@ ELSEWHERE = [
     ("Astrid et al., Synthetic Temporal Anomaly Guided End-to-End Video Anomaly Detection, ICCVW 2021", ".984", ".871"),
 ]
 CHOSEN = """\
-The candidates by their AP on validation, the mean over {chosen_on}, and how many networks they train. `blocks` is,
-of those within {tie} of the highest, the one that trains the fewest, and of these the highest. A validation set here
-has one or two clips, and its AP an error of about a tenth, so {tie} decides nothing, while a network costs a user
-minutes of training. That tie-break was written when the figures on validation were known, and those on the benchmark, too.
+The candidates by their AP on validation, the mean over {chosen_on}, and how many networks they train. `blocks` is, of
+those within {tie} of the highest, the one that trains the fewest, and of these the highest. A validation set here has
+one or two clips, and its AP an error of about a tenth, so {tie} decides nothing, while a network costs a user minutes
+of training. That tie-break was written when the figures on validation were known, and those on the benchmark, too.
 
 {later} came later. Of many candidates one is always ahead by luck, so a later one would have replaced it only where
 it is more than {tie} above it; that, too, was written when the figures were known."""
