@@ -124,5 +124,4 @@ def test_training_with_other_threads_gives_other_weights_whose_losses_and_scores
         sum(weight * table[f"{name}/identity"] for name, weight in recipe.items()) for table in (components, others)
     ]
     ap, other_ap = average_precisions(np.array(scores).T)
-    print("LOSS", relative_error(other_losses, losses), "AP", ap, other_ap)
     assert abs(other_ap - ap) < 0.01
