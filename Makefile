@@ -19,7 +19,7 @@ RUN_TOOL := $$(command -v uvx || echo pipx run)
 
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations test check lock audit \
+.PHONY: help env repro report film demo recipe ablation ablations test check benchmark lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -71,6 +71,9 @@ env: $(STAMP)  ## make .venv and install what requirements.lock names; again onl
 
 test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov
+
+benchmark: $(STAMP)  ## docs/PERFORMANCE.md: our speed beside the notebook's and what the machine could do (half an hour)
+	@$(IN_VENV) python -m benchmarks.performance
 
 check: $(STAMP)  ## formatting, lint, types and the search for secrets alone
 	@$(IN_VENV) python -m ruff format --check

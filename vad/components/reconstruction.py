@@ -33,7 +33,7 @@ def measure(settings: Params, weights: Path, resized: Path) -> pd.DataFrame:
     `weights` are the autoencoder's; `resized` holds a folder a split. Raises VadError for a file that is none of it.
     """
     precision = settings.infer.precision
-    fabric = runtime.fabric(precision)
+    fabric = runtime.fabric(precision, "infer.precision")
     model = inference.prepared(fabric, autoencoder.load(weights), precision)
     parts = [
         pd.concat([clips.keys(split, [clip]), score(fabric, model, clip)], axis=1)
