@@ -14,6 +14,7 @@ BY_PLATFORM := torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolk
     nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 TORCH_PINS := grep -oE '^torch(vision)?==[^ ;\#]+' requirements.txt
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+LOCKED := --no-deps --require-hashes -r requirements.lock
 # A tool of PyPI that is no part of the environment: needs uv or pipx.
 RUN_TOOL := $$(command -v uvx || echo pipx run)
 
@@ -99,7 +100,7 @@ $(STAMP): requirements.txt requirements.lock
 	    echo "$(PYTHON): Python 3.11 or newer is needed; name one, as in \`make $(or $(MAKECMDGOALS),env) PYTHON=python3.12\`" >&2; exit 1; }
 	@$(VENV)/bin/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing requirements.lock and torch into $(VENV): the first time takes a few minutes"
-	@{ command -v uv >/dev/null && uv pip install --quiet --python $(VENV) --no-deps --require-hashes -r requirements.lock; } \
-	    || $(PIP) --no-deps --require-hashes -r requirements.lock
+	@{ command -v uv >/dev/null && uv pip install --quiet --compile-bytecode --python $(VENV) $(LOCKED); } \
+	    || $(PIP) $(LOCKED)
 	@$(PIP) $$($(TORCH_PINS))
 	@touch $@

@@ -2,7 +2,7 @@
 
     python -m experiments.failure_analysis
 
-Also draws docs/images/ablations.png, every difference with its interval, and puts the verdicts into README.md.
+Also draws docs/images/ablations.png, every difference with its interval.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import numpy as np
 
 from experiments import ablations, verdicts
 from experiments.ablations import BASE, Experiment
-from experiments.markdown import between, p_value, table
 from experiments.markdown import effect as effect_text
+from experiments.markdown import p_value, table
 from experiments.results import CURVE
 from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
 from project import workspaces
@@ -30,8 +30,6 @@ PAGE = Path(__file__).with_name("failure_analysis.md")
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "ablations.png"
 DATA = workspaces.of_page("failure_analysis")
 ORACLE = "oracle"
-README = Path(__file__).parents[1] / "README.md"
-MARK = "<!-- made by experiments/failure_analysis.py -->"
 MADE = """\
 Made by `python -m experiments.failure_analysis` from `experiments/results/` and `experiments/ablations.yaml`; not to be
 edited by hand. `make ablations DATA=sample` runs all of it again, `make ablation NAME=per_video DATA=sample` one
@@ -83,11 +81,6 @@ def verdict_table() -> str:
         for number, claim in stated["claims"].items()
     ]
     return table(["", "claim", *judged], rows)
-
-
-def in_readme(text: str) -> str:
-    """README.md with the table of verdicts put between its two marks."""
-    return between(text, MARK, verdict_table())
 
 
 def _data_sets(found: dict[str, Results], experiments: dict[str, Experiment]) -> str:
@@ -289,5 +282,4 @@ def draw(path: Path) -> None:
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     files.write_text(PAGE, page())
-    files.write_text(README, in_readme(README.read_text(encoding="utf-8")))
     draw(PICTURE)

@@ -1,1 +1,1 @@
-"""The checkout itself: Git, DVC, its revisions and its clones for data sets."""
+"""The checkout itself: Git, DVC, its revisions, its clones for data sets, and how a process in it ends."""

@@ -16,6 +16,9 @@ PARTS = {
     "benchmark": "Benchmark: the test clips' own labels; reported, never used to choose",
 }
 
+LABELLED = [*tables.KEYS, "score", "label", "kind"]
+SHARES = ["part", "scope", "name", "frames", "positives", "ap_share"]
+
 
 def main(
     scores: Path,
@@ -37,7 +40,11 @@ def main(
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])
     pictures.mkdir(parents=True, exist_ok=True)
-    figures_by_part, shares_by_part, labelled_by_part = {}, [], []
+    figures_by_part, shares_by_part, labelled_by_part = (
+        {},
+        [pd.DataFrame(columns=SHARES)],
+        [pd.DataFrame(columns=LABELLED)],
+    )
     # Whole clips come with whole masks; what other labels are given for may have been cut.
     given = labels.find(settings.data.benchmark_labels)
     whole = given is None and registry.SOURCES[settings.data.source].whole
@@ -46,7 +53,7 @@ def main(
         ("benchmark", "test", given or labels.find(truth)),
     ):
         frames = table[table["split"] == split]
-        if path:
+        if path and len(frames):
             known = labels.read_masks(path, frames, whole) if path.is_dir() else labels.read(path)
             frames = labels.join(frames, known, path)
             figures_by_part[part] = metrics.summarise(
@@ -61,11 +68,11 @@ def main(
         tables.write_csv(pictures / f"{part}_precision_recall.csv", plots.precision_recall(frames))
         tables.write_csv(pictures / f"{part}_distribution.csv", plots.score_distribution(frames))
         plots.timeline(pictures / f"{part}_timeline.png", frames, PARTS[part])
-    tables.write_csv(labelled, pd.concat(labelled_by_part)[[*tables.KEYS, "score", "label", "kind"]])
+    tables.write_csv(labelled, pd.concat(labelled_by_part)[LABELLED])
     files.write_json(evaluation, figures_by_part)
     loss = json.loads(trained.read_text(encoding="utf-8")).get("train")
     files.write_json(summary, metrics.summary(figures_by_part, loss))
-    tables.write_csv(shares, pd.concat(shares_by_part)[["part", "scope", "name", "frames", "positives", "ap_share"]])
+    tables.write_csv(shares, pd.concat(shares_by_part)[SHARES])
 
 
 if __name__ == "__main__":

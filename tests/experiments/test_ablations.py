@@ -79,7 +79,7 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 @pytest.fixture
 def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The ablations pointed at the tiny clone instead of the project; yields the folder of results."""
-    (tmp_path / "datasets.yaml").write_text("tiny: {data.root: '${TINY}'}\n")
+    (tmp_path / "datasets.yaml").write_text("tiny: {set: {data.root: '${TINY}'}}\n")
     experiments = {
         "sharper": {"claim": 6, "set": {"gamma_on": "view", "gamma": 3.0}},
         "wrong": {"claim": 6, "set": {"gamma": 99.0}},

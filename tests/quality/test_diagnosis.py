@@ -206,6 +206,7 @@ def tree(tmp_path: Path) -> Path:
     stored(tmp_path / "frames/holdout/02.zip", scene(20, 50))
     stored(tmp_path / "frames/test/01.zip", corrupted(scene(30, 80), flipped, noisy))
     stored(tmp_path / "validation/clips/02-1.zip", corrupted(scene(30, 120), noisy, flipped))
+    (tmp_path / "frames/index.csv").write_text("split,video,frame,imputed,fold\ntrain,01,0,0,-1\n")
     (tmp_path / "labels").mkdir()
     rows = pd.DataFrame({"video": "1", "frame": range(30), "flipped": flipped, "noisy": noisy})
     rows.astype({"flipped": int, "noisy": int}).to_csv(tmp_path / "labels/corruption.csv", index=False)

@@ -139,6 +139,14 @@ def test_calibration_looks_at_held_out_frames_only(table: pd.DataFrame) -> None:
     np.testing.assert_array_equal(scores["score"].to_numpy()[:-1], again["score"].to_numpy()[:-1])
 
 
+def test_a_component_of_weight_0_is_not_asked_for_and_is_no_floor_of_a_maximum(table: pd.DataFrame) -> None:
+    weights = {"layer4": 1.0, "prediction_max": 0.0}
+    settings = {"aggregate__normalise": "calibrated", "aggregate__normalise_on": "component", "gamma": 1.0}
+    for how in ("sum", "max", "l2"):
+        alone = score(table, aggregate__weights={"layer4": 1.0}, aggregate__fuse=how, **settings)
+        assert (score(table, aggregate__weights=weights, aggregate__fuse=how, **settings) == alone).all()
+
+
 def test_a_memory_looks_at_the_frame_before_where_its_network_does() -> None:
     alone, beside = (recipe(memory__features=features) for features in ("autoencoder", "predictor"))
     looks = registry.frames_back

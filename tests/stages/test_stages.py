@@ -321,7 +321,7 @@ def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(pr
     truth = tables.read_csv(Path("data/validation/labels.csv"), ["video", "frame", "flipped", "noisy"])
     keys = tables.read_csv(DIAGNOSIS, tables.KEYS)[tables.KEYS]
     known = keys.merge(truth.assign(split="validation")[repair.COLUMNS], on=tables.KEYS, how="left").fillna(0)
-    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "noisy": int}))
+    tables.write_csv(tmp_path / "diagnosis.csv", known.astype({"flipped": int, "noisy": int}).assign(fold=-1))
     for name, undo in {"as_they_are": {}, "repaired": {"unflip": True, "denoise": "temporal_median"}}.items():
         settings(**TINY, repair=undo, motion={"components": ["change"]})
         inputs = Path("data/frames"), Path("data/validation"), tmp_path / "diagnosis.csv"
@@ -399,3 +399,37 @@ def test_submission_has_the_scores_of_the_test_frames(project: Path) -> None:
     scores = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"]).query("split == 'test'")
     assert rows["Id"].tolist() == [f"{int(r.video)}_{r.frame}" for r in scores.itertuples()]
     assert rows["Predicted"].tolist() == scores["score"].tolist()
+
+
+def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: Path) -> None:
+    settings(**TINY | {"data": TINY["data"] | {"folds": 0}})
+    to = {name: tmp_path / name for name in ("frames", "validation", "resized", "components")}
+    extract.main(Path("data/raw"), to["frames"], tmp_path / "data.json")
+    validation.main(to["frames"], to["validation"])
+    diagnosed = tmp_path / "diagnosis.csv", tmp_path / "diagnosis.json", tmp_path / "diagnosis.png"
+    diagnose.main(to["frames"], to["validation"], Path("data/labels"), *diagnosed)
+    resize.main(to["frames"], to["validation"], diagnosed[0], to["resized"])
+    trained = tmp_path / "ae.safetensors", tmp_path / "train.json", tmp_path / "loss.csv"
+    train.main(NEEDS / "autoencoder", to["resized"], *trained)
+    reconstructed = to["components"] / "reconstruction.npz"
+    components.main(NEEDS / "reconstruction", trained[0], to["resized"], reconstructed)
+    for family in ("motion", "prediction", "memory"):
+        tables.write_components(to["components"] / f"{family}.npz", tables.empty())
+    aggregate.main(to["components"], diagnosed[0], tmp_path / "scores.csv")
+
+    def evaluated(truth: Path) -> list[str]:
+        evaluate.main(
+            tmp_path / "scores.csv", to["validation"], truth, trained[1], tmp_path / "labelled.csv",
+            tmp_path / "summary.json", tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
+        )  # fmt: skip
+        return list(json.loads((tmp_path / "evaluation.json").read_text()))
+
+    (tmp_path / "none").mkdir()
+    assert evaluated(tmp_path / "none") == [] and evaluated(Path("data/labels")) == ["benchmark"]
+    submission.main(tmp_path / "scores.csv", Path("data/raw"), tmp_path / "submission.csv")
+    settings(**TINY)
+    figures = json.loads(trained[1].read_text())
+    assert figures["frames"] == 5 * 60 and "holdout" not in figures
+    assert json.loads((tmp_path / "data.json").read_text()).keys() >= {"train", "test"}
+    assert set(tables.read_csv(tmp_path / "scores.csv", ["split"])["split"]) == {"test"}
+    assert len(pd.read_csv(tmp_path / "submission.csv")) == 90

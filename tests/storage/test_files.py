@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and a full disk is told in one line."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -58,20 +59,23 @@ def test_a_column_by_its_name_of_earlier_days_is_read(tmp_path: Path) -> None:
     assert table["noisy"].tolist() == [1] and table["video"].tolist() == ["01"]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_disk() -> Iterator[None]:
-    """Files end at 10 kB."""
+    """Files end at 10 kB: pytest's own report, too, so that it must hold for the lines under test alone."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_weights_that_dont_fit_on_the_disk_are_told_like_any_other_file(tmp_path: Path, small_disk: None) -> None:
+def test_weights_that_dont_fit_on_the_disk_are_told_like_any_other_file(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
+    weights = {"weights": np.zeros(10_000)}
     refused = pytest.raises(VadError, match=rf"{path}: can't be written \(File too large\); make room on its disk")
-    with refused, files.replacing(path) as temporary:
-        safetensors.numpy.save_file({"weights": np.zeros(10_000)}, temporary)
+    with refused, small_disk(), files.replacing(path) as temporary:
+        safetensors.numpy.save_file(weights, temporary)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,8 +34,8 @@ def divide(
     The last `holdout_clips` clips never enter training; where that would leave fewer than two, or there are fewer
     than four clips, the last third of the last clip is held out instead, behind a guard gap. Of what is held out
     the first half of every clip is `holdout`, untouched, to calibrate on; the second half, behind a guard gap, is
-    what `validation` is made of. Raises VadError when a part would be empty, and when
-    no clip in train has two frames.
+    what `validation` is made of. Raises VadError when a part would be empty, and when no
+    clip in train has two frames.
 
     `contents` are hashes of the frames, for each clip as many as it has frames; 0 is equal to no other. Copies of a
     clip count as the first of them, and no content is both in train and held out.
@@ -62,10 +62,20 @@ def divide(
                 f"data.holdout_clips = {holdout_clips}: leaves no frame for {part} of {len(alike)} training clips; "
                 "give more or longer clips"
             )
-        if part == "train" and max(map(len, chosen.values())) < 2:
-            raise VadError("training: no clip has two frames to see change between; give longer clips")
         parts[part] = {name: numbers for name, numbers in sorted(chosen.items()) if len(numbers)}
+    _refuse_stills(parts["train"])
     return Division(parts, [names for names in alike if len(names) > 1], left_out)
+
+
+def whole(clips: Mapping[str, np.ndarray]) -> Division:
+    """All training clips in train. Raises VadError when none has two frames."""
+    _refuse_stills(clips)
+    return Division({"train": dict(clips)}, [], {})
+
+
+def _refuse_stills(train: Mapping[str, np.ndarray]) -> None:
+    if max(map(len, train.values())) < 2:
+        raise VadError("training: no clip has two frames to see change between; give longer clips")
 
 
 def _alike(contents: Mapping[str, np.ndarray]) -> list[list[str]]:

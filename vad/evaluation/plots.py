@@ -24,11 +24,11 @@ def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     """Draw the score of every clip over its frame numbers, anomalous frames shaded, as a PNG.
 
     `table` has the columns video, frame, score and, where the truth is known, label. Lines break where frames are
-    missing.
+    missing. Without frames the picture is empty.
     """
     clips = list(table.groupby("video", sort=True))[:_MOST_CLIPS]
-    columns = min(3, len(clips))
-    rows = -(-len(clips) // columns)
+    columns = max(1, min(3, len(clips)))
+    rows = max(1, -(-len(clips) // columns))
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 1.5 * rows + 0.5), squeeze=False, sharey=True)
     for axis in axes.flat[len(clips) :]:
         axis.remove()

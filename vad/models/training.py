@@ -68,20 +68,22 @@ def fit(
 
     Columns: `epoch`; `train`, the mean over the epoch's batches, as the reference reports it; `train_eval` and
     `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare; `steps`
-    of the optimizer so far; what `collapse_figures` gives. Epoch 0 has no losses, which would dwarf all others.
+    of the optimizer so far; what `collapse_figures` gives of held-out frames. Where none are held out, `holdout` is nan
+    and collapse is that of training frames. Epoch 0 has no losses, which would dwarf all others.
     A run that was cut off goes on from `checkpoints` to the same weights. A finished one leaves them there: they are
     removed by whoever has put the weights in their place. Raises VadError when the loss is no longer finite.
     """
+    judged = holdout if len(holdout) else train
     network, optimizer = prepare(fabric, model, params)
     with Resumable(fabric, checkpoints, model, optimizer) as run:
         if not run.history:
-            run.history.append({"epoch": 0, "steps": 0, **collapse_figures(fabric, model, holdout, params)})
+            run.history.append({"epoch": 0, "steps": 0, **collapse_figures(fabric, model, judged, params)})
         for epoch in range(len(run.history), params.epochs + 1):
             _epoch(fabric, network, optimizer, train, params, run)
             row: dict[str, float] = {"epoch": epoch, "train": sum(run.losses) / len(run.losses)}
             for name, frames in (("train_eval", train), ("holdout", holdout)):
                 row[name] = evaluation_loss(fabric, network, frames, params)
-            row |= {"steps": epoch * len(run.losses), **collapse_figures(fabric, model, holdout, params)}
+            row |= {"steps": epoch * len(run.losses), **collapse_figures(fabric, model, judged, params)}
             run.end_epoch(row)
     return pd.DataFrame(run.history, columns=COLUMNS).astype({"epoch": int, "steps": int})
 
@@ -127,7 +129,9 @@ def _epoch(fabric: Fabric, network: Any, optimizer: Any, train: Frames, params: 
 
 @torch.no_grad()
 def evaluation_loss(fabric: Fabric, network: Any, frames: Frames, params: Train) -> float:
-    """Mean loss in eval mode over up to 64 evenly spaced frames."""
+    """Mean loss in eval mode over up to 64 evenly spaced frames; nan where there is none."""
+    if not len(frames):
+        return math.nan
     network.eval()
     total = 0.0
     for images in _checked(fabric, frames, params):

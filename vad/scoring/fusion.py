@@ -36,10 +36,11 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     component.
     """
     aggregate, gamma = params.aggregate, params.gamma
+    weights = {name: weight for name, weight in aggregate.weights.items() if weight}
     views = []
     for view in params.tta:
         parts = []
-        for name, weight in aggregate.weights.items():
+        for name, weight in weights.items():
             values = component(table, name, view, params.repair.unflip)
             if params.repair.interpolate:
                 values = interpolate(values, table, registry.frames_back(name, params))
