@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vad import VadError, registry
-from vad.models import encoders, products, weights
+from vad.models import encoders, weights
 from vad.params import Encoder
 from vad.storage import files
 
@@ -37,7 +37,6 @@ class Autoencoder(nn.Module):
         for width, narrower in pairwise(widths):
             decoder += [nn.ConvTranspose2d(width, narrower, 3, stride=2, padding=1, output_padding=1), nn.ReLU(True)]
         self.decoder = nn.Sequential(*decoder[:-1], nn.Sigmoid())
-        products.multiply(self)
 
     def forward(self, images: Tensor) -> Tensor:
         reconstructions: Tensor = self.decoder(self.encoder(images))
