@@ -73,7 +73,7 @@ env: $(STAMP)  ## make .venv and install what requirements.lock names; again onl
 test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
 	@$(IN_VENV) python -m pytest --cov
 
-benchmark: $(STAMP)  ## docs/PERFORMANCE.md: our speed beside the notebook's and what the machine could do (half an hour)
+benchmark: $(STAMP)  ## docs/PERFORMANCE.md: our speed beside the notebook's and what the machine could do (8 minutes)
 	@$(IN_VENV) python -m benchmarks.performance
 
 check: $(STAMP)  ## formatting, lint, types and the search for secrets alone

@@ -51,12 +51,12 @@ def _files(folder: Path) -> list[Path]:
     return sorted((folder / "jpegs").glob("*.jpg"))
 
 
-def _resized(folder: Path) -> clips.MappedClip:
+def resized(folder: Path) -> clips.MappedClip:
     path = folder / "exact.npy"
     return clips.MappedClip("01", np.arange(FRAMES), path, np.load(path, mmap_mode="r"))
 
 
-def _settings() -> params.Params:
+def settings() -> params.Params:
     return params.load(TOP / "params.yaml")
 
 
@@ -76,17 +76,17 @@ def _notebook_training(folder: Path) -> Work:
 def _training(folder: Path, precision: Precision) -> Work:
     """Steps as `vad.models.training` takes them, frames picked from the mapped clip included."""
     runtime.seed(0)
-    fabric, settings = runtime.fabric(precision), _settings().train
-    network, optimizer = training.prepare(fabric, autoencoder.Autoencoder(), settings)
+    fabric, recipe = runtime.fabric(precision), settings().train
+    network, optimizer = training.prepare(fabric, autoencoder.Autoencoder(), recipe)
     network.train()
-    frames = training.Frames([_resized(folder)])
+    frames = training.Frames([resized(folder)])
 
     def work() -> int:
         order = training.shuffled(len(frames))
-        for start in range(0, len(order), settings.batch_size):
-            chosen = order[start : start + settings.batch_size]
+        for start in range(0, len(order), recipe.batch_size):
+            chosen = order[start : start + recipe.batch_size]
             batch = fabric.to_device(torch.stack([frames[index] for index in chosen]))
-            training.step(fabric, network, optimizer, batch, training.LOSSES[settings.loss])
+            training.step(fabric, network, optimizer, batch, training.LOSSES[recipe.loss])
         return len(frames)
 
     return work
@@ -100,7 +100,7 @@ def _notebook_inference(folder: Path) -> Work:
 
 def _inference(folder: Path, precision: Precision) -> Work:
     torch.manual_seed(0)
-    fabric, clip = runtime.fabric(precision), _resized(folder)
+    fabric, clip = runtime.fabric(precision), resized(folder)
     model = inference.prepared(fabric, autoencoder.Autoencoder(), precision)
     return lambda: len(reconstruction.score(fabric, model, clip))
 
@@ -112,7 +112,7 @@ def _notebook_reading(folder: Path) -> Work:
 
 def _reading(folder: Path, decode: str) -> Work:
     """What the stage `resize` does with a clip."""
-    chosen = _settings().resize.model_copy(update={"decode": decode})
+    chosen = settings().resize.model_copy(update={"decode": decode})
 
     def work() -> int:
         with clips.open_zip(folder / "01.zip") as clip:
