@@ -20,7 +20,7 @@ RUN_TOOL := $$(command -v uvx || echo pipx run)
 
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations test check benchmark lock audit \
+.PHONY: help env repro report film demo recipe ablation ablations sweep test check benchmark lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -53,6 +53,9 @@ ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample p
 	@# What did run is evaluated even where an experiment failed.
 	@failed=0; for module in "ablations $(DATA)" "oracle $(DATA)" failure_analysis past_the_ceiling; do \
 	    $(IN_VENV) python -m experiments.$$module || failed=1; done; exit $$failed
+
+sweep: $(STAMP)  ## thousands of settings of fusion in one process, judged on validation: COUNT=2000, SAVE=3 keeps the best
+	@$(IN_VENV) python -m experiments.sweep $(if $(COUNT),--count $(COUNT)) $(if $(SAVE),--save $(SAVE))
 
 ## Kaggle
 submit: $(STAMP)  ## check submission.csv, hand it in and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)

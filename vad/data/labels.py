@@ -1,4 +1,4 @@
-"""Frame labels: opened by the stage `evaluate` alone."""
+"""Frame labels: those of test frames are opened by the stage `evaluate` alone."""
 
 from pathlib import Path
 

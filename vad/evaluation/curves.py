@@ -92,6 +92,15 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
     return Ranked(labels, scores).counts(weights).average_precision()
 
 
+def average_precisions(ranked: Ranked, weights: np.ndarray) -> np.ndarray:
+    """Average Precision of one ranking under each of several weightings (N, T) >= 0: (N,), NaN for one class."""
+    weight = weights[:, ranked.order]
+    counts = Counts(*(np.cumsum(weight * kind, axis=1)[:, ranked.ends] for kind in (ranked.positive, ~ranked.positive)))
+    both = (counts.positives[:, -1] > 0) & (counts.negatives[:, -1] > 0)
+    gained = np.diff(counts.positives, prepend=0.0, axis=1) * counts.precision()
+    return np.where(both, gained.sum(1) / np.where(both, counts.positives[:, -1], 1.0), math.nan)
+
+
 def auroc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Area under the ROC curve of labels (T,), scores (T,) and weights (T,), in 0..1; NaN for one class.
 
