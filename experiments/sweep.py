@@ -27,7 +27,6 @@ from experiments.variants import Variant, draw, scores
 from project import workspaces
 from stages import PARAMS
 from vad import VadError, params
-from vad.data import labels
 from vad.evaluation import bootstrap, comparison
 from vad.evaluation.curves import Ranked, average_precisions
 from vad.scoring import fusion
@@ -66,7 +65,11 @@ def read(count: int, seed: int) -> tuple[list[Variant], pd.DataFrame, pd.DataFra
     if frames.empty:
         raise VadError("data/components: no validation frames to judge on; set data.folds to 1, run `dvc repro`")
     path = VALIDATION / "labels.csv"
-    return draw(base, table, count, seed), table, labels.join(frames, labels.read(path), path)
+    known = tables.read_csv(path, ["video", "frame", "label"])[["video", "frame", "label"]]
+    labelled = frames.merge(known, how="left", on=["video", "frame"], validate="one_to_one")
+    if labelled["label"].isna().any():
+        raise VadError(f"{path}: it lacks frames that are scored; run `dvc repro`")
+    return draw(base, table, count, seed), table, labelled.astype({"label": int})
 
 
 def judge(variants: Sequence[Variant], table: pd.DataFrame, labelled: pd.DataFrame, seed: int) -> Judged:

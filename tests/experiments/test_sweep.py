@@ -37,7 +37,7 @@ def label(table: pd.DataFrame) -> np.ndarray:
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
     frames = table[table["split"] == "validation"]
-    return frames[["split", "video", "frame"]].assign(label=label(frames), kind="")
+    return frames[["split", "video", "frame"]].assign(label=label(frames))
 
 
 def test_the_sweep_gives_the_scores_that_the_pipeline_gives() -> None:
