@@ -42,9 +42,11 @@ def ranking_digest(keys: pd.DataFrame, scores: np.ndarray) -> str:
 
 def _start(values: Sequence[str]) -> bytes:
     """The beginning of a line of CSV, its last comma included."""
+    if not values:
+        return b""
     text = io.StringIO()
-    csv.writer(text, lineterminator="," if values else "").writerow(values)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()[:-1].encode() + b","
 
 
 def _lines(starts: np.ndarray, numbers: Sequence[np.ndarray]) -> bytes:
