@@ -28,6 +28,7 @@ import yaml
 from benchmarks import page
 from experiments import markdown
 from project import workspaces
+from vad.evaluation import plots
 from vad.storage import files
 
 CLIP = 100
@@ -156,9 +157,7 @@ def draw(path: Path, found: dict[int, dict[str, Cost]]) -> None:
     axis.set_ylabel("seconds of processor time")
     axis.legend(fontsize=7)
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path)
 
 
 def networks(side: int = 32, frames: int = 256) -> list[list[str]]:

@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from vad.evaluation import plots
 from vad.evaluation.plots import ANOMALOUS, NORMAL
-from vad.storage import files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -39,9 +39,7 @@ def draw(path: Path, table: pd.DataFrame) -> None:
     right.set_xlabel("share of variants")
     right.legend(fontsize=8)
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path)
 
 
 def _shares(table: pd.DataFrame, most: int = 24) -> pd.DataFrame:

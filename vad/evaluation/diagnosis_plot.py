@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
+from vad.evaluation import plots
 from vad.evaluation.plots import ANOMALOUS, BOTH, FLIPPED, NORMAL
-from vad.storage import files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -39,7 +39,4 @@ def draw(path: Path, table: pd.DataFrame, noise: float, flip: float) -> None:
     axes.flat[-1].legend(fontsize=7, loc="center right")
     figure.supxlabel("likeness to the background once flipped, less that upright", fontsize=9)
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        # No software version in the file: the same figures give the same bytes.
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path)

@@ -3,13 +3,18 @@ than the rest of the stage.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from vad.data.sampling import evenly_spaced
 from vad.evaluation import curves
 from vad.storage import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Blue and orange: told apart by everyone, in print too.
 NORMAL, ANOMALOUS = "#0072b2", "#d55e00"
@@ -17,6 +22,8 @@ FLIPPED, BOTH = "#009e73", "#000000"
 SHADE = "#f2cfb3"
 """Of the frames that are anomalous: ANOMALOUS, pale."""
 _MOST_CLIPS = 40
+POINTS, BINS = 400, 40
+"""Of a precision-recall curve, and of a histogram of scores."""
 _PANEL = (300, 80)
 """Width and height of the panel of a clip, pixels."""
 _GAP = (50, 42)
@@ -73,26 +80,36 @@ def _panel(clip: pd.DataFrame, frames: tuple[int, int], scale: tuple[float, floa
     return panel.resize(_PANEL, Image.Resampling.BOX)
 
 
-def precision_recall(table: pd.DataFrame, points: int = 400) -> pd.DataFrame:
-    """Precision and recall at falling thresholds, at most `points` of them, evenly spaced in rank.
+def save(figure: "Figure", path: Path, dpi: int = 80) -> None:
+    """Write a figure of Matplotlib as a PNG, whole or not at all, and close it."""
+    from matplotlib import pyplot as plt  # who has a figure has imported it
+
+    with files.replacing(path) as temporary:
+        # No software version in the file: the same figures give the same bytes.
+        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
+    plt.close(figure)
+
+
+def precision_recall(table: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall at falling thresholds, at most POINTS of them, evenly spaced in rank.
 
     Without labels the result has no rows.
     """
     if "label" not in table:
         return pd.DataFrame(columns=["recall", "precision"])
     precision, recall, _ = curves.precision_recall(table["label"].to_numpy(), table["score"].to_numpy())
-    kept = np.unique(np.linspace(0, len(recall) - 1, points).round().astype(int))
+    kept = evenly_spaced(len(recall), POINTS)
     return pd.DataFrame({"recall": recall[kept], "precision": precision[kept]})
 
 
-def score_distribution(table: pd.DataFrame, bins: int = 40) -> pd.DataFrame:
+def score_distribution(table: pd.DataFrame) -> pd.DataFrame:
     """Histogram of the scores of normal and of anomalous frames: columns score (a bin's middle), label, share.
 
     Shares are of all frames with that label. Without labels the result has no rows.
     """
     if "label" not in table:
         return pd.DataFrame(columns=["score", "label", "share"])
-    edges = np.histogram_bin_edges(table["score"], bins)
+    edges = np.histogram_bin_edges(table["score"], BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     parts = []
     for label, name in ((0, "normal"), (1, "anomalous")):
