@@ -103,7 +103,8 @@ def take_turns(ways: list[str], folder: Path, repeats: int, processor: bool) -> 
 def started(way: str, folder: Path, one_thread: bool) -> "Iterator[subprocess.Popen[str]]":
     """A process that serves, once it is warm; it ends with the block."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.performance", "--folder", str(folder), "--serve", way]
-    variables = os.environ | ({"OMP_NUM_THREADS": "1"} if one_thread else {})
+    # Threads that wait must sleep: on a busy machine those that spin take the cores from those that work.
+    variables = os.environ | {"OMP_WAIT_POLICY": "passive"} | ({"OMP_NUM_THREADS": "1"} if one_thread else {})
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, cwd=page.TOP, env=variables, text=True, **pipes) as worker:
         try:
