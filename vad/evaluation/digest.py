@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -26,13 +27,13 @@ def ranking_digest(keys: pd.DataFrame, scores: np.ndarray) -> str:
     if "frame" in columns:
         numbers.insert(0, keys["frame"].to_numpy(np.int64))
     names = [name for name in columns if name != "frame"]
-    clip = np.zeros(len(keys), np.int64)
+    clip, found = np.zeros(len(keys), np.int64), []
     for name in names:
-        code, found = pd.factorize(keys[name], sort=True)
-        clip = clip * len(found) + code
+        code, values = pd.factorize(keys[name], sort=True)
+        clip = clip * len(values) + code
+        found.append(values)
     order = np.lexsort([*numbers[-2::-1], clip])
-    _, first, clip = np.unique(clip, return_index=True, return_inverse=True)
-    starts = np.array([_start(row) for row in keys[names].iloc[first].itertuples(index=False, name=None)])
+    starts = np.array([_start(row) for row in product(*found)])
     digest = hashlib.sha256(",".join([*columns, "rank\n"]).encode())
     for start in range(0, len(order), CHUNK):
         rows = order[start : start + CHUNK]
