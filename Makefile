@@ -20,7 +20,8 @@ RUN_TOOL := $$(command -v uvx || echo pipx run)
 
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations sweep test test-all check benchmark lock audit \
+.PHONY: help env repro report film demo recipe ablation ablations sweep fan-out test test-all check benchmark \
+        lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -56,6 +57,9 @@ ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample p
 
 sweep: $(STAMP)  ## thousands of settings of fusion in one process, judged on validation: COUNT=2000, SAVE=3 keeps the best
 	@$(IN_VENV) python -m experiments.sweep $(if $(COUNT),--count $(COUNT)) $(if $(SAVE),--save $(SAVE))
+
+fan-out: $(STAMP)  ## what cluster/job does on many machines, on tiny clips: JOBS=4, two at once, one of them killed
+	@$(IN_VENV) JOBS=$(or $(JOBS),4) python -m pytest -q -s -m slow tests/cluster/test_fan_out.py
 
 ## Kaggle
 submit: $(STAMP)  ## check submission.csv, hand it in and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
