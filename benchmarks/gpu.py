@@ -153,7 +153,7 @@ def peak(device: torch.device, side: int) -> float:
 
 
 def operations() -> dict[str, float]:
-    """Floating point operations a frame of a step of training and of scoring."""
+    """Work -> floating point operations a frame: of a step of training, and of scoring."""
     model = network(torch.device("cpu"))
     images = torch.rand(1, 3, SIDE, SIDE)
     with FlopCounterMode(display=False) as training:

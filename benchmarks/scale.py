@@ -100,7 +100,7 @@ def prepare(folder: Path, frames: int) -> None:
 
 
 def costs(frames: int) -> dict[str, Cost]:
-    """What each stage takes for so many frames."""
+    """Stage -> what it takes for so many frames."""
     commands = yaml.safe_load((page.TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -190,7 +190,7 @@ def networks(side: int = 32, frames: int = 256) -> list[list[str]]:
 
 
 def figures(scores: int) -> dict[str, float]:
-    """Seconds of the processor for the figures of so many scores in clips of a thousand, and megabytes at the peak."""
+    """Figure -> seconds of the processor for so many scores in clips of a thousand; and megabytes at the peak."""
     import resource
 
     from vad.evaluation import metrics
