@@ -21,7 +21,7 @@ NEXT = (
 
 
 def describe(evaluation: dict[str, Any], rows: int, page: bool) -> str:
-    """The outcome as text: figures with their 95 % intervals by part, files, commands."""
+    """The outcome as text: figures with their 95 % intervals by part, what they can't judge, files, commands."""
     lines = []
     for part, about in PARTS.items():
         if figures := evaluation.get(part):
@@ -30,6 +30,8 @@ def describe(evaluation: dict[str, Any], rows: int, page: bool) -> str:
                 low, high = (figures[f"{name}_{end}"] for end in ("low", "high"))
                 interval = "no interval: too few clips" if low is None else f"95 % interval {low:.3f} to {high:.3f}"
                 lines.append(f"  {title.format(figures['prevalence']):12} {_number(figures[name])}   {interval}")
+            if blind := figures["unjudged"]:
+                lines.append(f"  {', '.join(blind)} can't be judged here: data.scores has no such frames")
     lines.append(f"{SUBMISSION}: {rows} rows, ready for Kaggle")
     lines += [f"{REPORT}: the page of this run; it opens in any browser"] if page else []
     width = max(len(command) for command, _ in NEXT)

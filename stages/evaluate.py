@@ -7,7 +7,7 @@ import pandas as pd
 
 from stages import PARAMS, run
 from vad import params, registry
-from vad.data import labels
+from vad.data import labels, own_scores
 from vad.evaluation import metrics, plots
 from vad.storage import files, tables
 
@@ -25,6 +25,7 @@ def main(
     validation: Path,
     truth: Path,
     trained: Path,
+    given: Path,
     labelled: Path,
     summary: Path,
     evaluation: Path,
@@ -34,8 +35,9 @@ def main(
     """Write the figures of every part that has labels, and what plots and pages need of them.
 
     `labelled`: scores with label and kind. `summary`: the few figures that decide; `evaluation`: by part all that
-    `metrics.summarise` gives. `shares`: what each clip and each kind adds to the AP. `pictures`: curves as CSV, and
-    timelines. Raises VadError for labels that don't fit the frames.
+    `metrics.summarise` gives, and `unjudged`, the components that know nothing of its frames. `shares`: what each clip
+    and each kind adds to the AP. `pictures`: curves as CSV, and timelines. Raises VadError for labels that don't fit
+    the frames.
     """
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])
@@ -46,11 +48,12 @@ def main(
         [pd.DataFrame(columns=LABELLED)],
     )
     # Whole clips come with whole masks; what other labels are given for may have been cut.
-    given = labels.find(settings.data.benchmark_labels)
-    whole = given is None and registry.SOURCES[settings.data.source].whole
+    elsewhere = labels.find(settings.data.benchmark_labels)
+    whole = elsewhere is None and registry.SOURCES[settings.data.source].whole
+    unknown = own_scores.lacking(tables.read_components(given))
     for part, split, path in (
         ("validation", "validation", validation / "labels.csv"),
-        ("benchmark", "test", given or labels.find(truth)),
+        ("benchmark", "test", elsewhere or labels.find(truth)),
     ):
         frames = table[table["split"] == split]
         if path and len(frames):
@@ -62,7 +65,7 @@ def main(
                 draws=settings.evaluate.bootstrap,
                 seed=settings.seed,
                 onset_precision=settings.evaluate.onset_precision,
-            )
+            ) | {"unjudged": ["given"] if split in unknown else []}
             shares_by_part.append(metrics.shares(frames).assign(part=part))
             labelled_by_part.append(frames)
         tables.write_csv(pictures / f"{part}_precision_recall.csv", plots.precision_recall(frames))

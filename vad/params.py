@@ -27,6 +27,7 @@ class Data(Section):
     source: Annotated[str, OneOf(registry.SOURCES)]
     root: Path = Field(description="of a folder of clips, or of a zip of one; the sample needs none")
     benchmark_labels: Path = Field(description="of a folder of masks N_label.mat, of a CSV file, or of an empty folder")
+    scores: Path = Field(description="of a CSV of scores of your own, or of a folder that holds one, or none")
     on_bad_frame: Literal["fail", "impute"]
     sample_seed: Seed
     folds: Annotated[Integer, Field(ge=0, le=16)] = Field(

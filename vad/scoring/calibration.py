@@ -55,7 +55,12 @@ def z_above(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 
 def log_z(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """The same of logarithms, of values from 0 up: sizes of residuals and flows are skewed, their logarithms hardly."""
+    """The same of logarithms: sizes of residuals and flows are skewed, their logarithms hardly.
+
+    Values below 0 are no sizes: where normal frames have such, nothing is taken to a logarithm.
+    """
+    if normal.min() < 0:
+        return z(values, normal)
     floor = 0.01 * float(np.median(normal)) or float(normal.mean()) or 1.0
     return z(np.log(values.clip(min=0) + floor), np.log(normal.clip(min=0) + floor))
 
