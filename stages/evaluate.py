@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from stages import PARAMS, run
 from vad import params, registry
 from vad.data import labels, own_scores
-from vad.evaluation import metrics, plots
+from vad.evaluation import alarm, metrics, plots
 from vad.storage import files, tables
 
 PARTS = {
@@ -16,6 +17,8 @@ PARTS = {
     "benchmark": "Benchmark: the test clips' own labels; reported, never used to choose",
 }
 
+NORMAL = {"train", "holdout"}
+"""The splits of normal frames that nothing was learned from; those of training have a score where it is out of fold."""
 LABELLED = [*tables.KEYS, "score", "label", "kind"]
 SHARES = ["part", "scope", "name", "frames", "positives", "ap_share"]
 
@@ -35,7 +38,7 @@ def main(
     """Write the figures of every part that has labels, and what plots and pages need of them.
 
     `labelled`: scores with label and kind. `summary`: the few figures that decide; `evaluation`: by part all that
-    `metrics.summarise` gives, and `unjudged`, the components that know nothing of its frames. `shares`: what each clip
+    `figures` gives, and `unjudged`, the components that know nothing of its frames. `shares`: what each clip
     and each kind adds to the AP. `pictures`: curves as CSV, and timelines. Raises VadError for labels that don't fit
     the frames.
     """
@@ -51,6 +54,9 @@ def main(
     elsewhere = labels.find(settings.data.benchmark_labels)
     whole = elsewhere is None and registry.SOURCES[settings.data.source].whole
     unknown = own_scores.lacking(tables.read_components(given))
+    # Normal frames of which a component knows nothing have no score to set a threshold by.
+    normal = table[table["split"].isin(NORMAL - unknown)]
+    rule = alarm.learn(normal, settings.evaluate.false_alarms_per_hour, settings.evaluate.frames_per_second)
     for part, split, path in (
         ("validation", "validation", validation / "labels.csv"),
         ("benchmark", "test", elsewhere or labels.find(truth)),
@@ -59,13 +65,9 @@ def main(
         if path and len(frames):
             known = labels.read_masks(path, frames, whole) if path.is_dir() else labels.read(path)
             frames = labels.join(frames, known, path)
-            figures_by_part[part] = metrics.summarise(
-                frames,
-                prevalence=settings.evaluate.prevalence,
-                draws=settings.evaluate.bootstrap,
-                seed=settings.seed,
-                onset_precision=settings.evaluate.onset_precision,
-            ) | {"unjudged": ["given"] if split in unknown else []}
+            figures_by_part[part] = figures(frames, rule, settings) | {
+                "unjudged": ["given"] if split in unknown else []
+            }
             shares_by_part.append(metrics.shares(frames).assign(part=part))
             labelled_by_part.append(frames)
         tables.write_csv(pictures / f"{part}_precision_recall.csv", plots.precision_recall(frames))
@@ -76,6 +78,20 @@ def main(
     loss = json.loads(trained.read_text(encoding="utf-8")).get("train")
     files.write_json(summary, metrics.summary(figures_by_part, loss))
     tables.write_csv(shares, pd.concat(shares_by_part)[SHARES])
+
+
+def figures(frames: pd.DataFrame, rule: alarm.Rule, settings: params.Params) -> dict[str, Any]:
+    """All figures of labelled frames: those of their order, and under `alarm` those of a threshold."""
+    chosen = settings.evaluate
+    order = metrics.summarise(
+        frames,
+        prevalence=chosen.prevalence,
+        draws=chosen.bootstrap,
+        seed=settings.seed,
+        onset_precision=chosen.onset_precision,
+    )
+    allowed = {"allowed_per_hour": chosen.false_alarms_per_hour}
+    return order | {"alarm": metrics.without_nan(allowed | alarm.judge(frames, rule, chosen.frames_per_second))}
 
 
 if __name__ == "__main__":

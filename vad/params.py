@@ -168,6 +168,8 @@ class Evaluate(Section):
     prevalence: Annotated[Number, Field(gt=0, lt=1)] = Field(description="share of anomalous frames")
     bootstrap: Annotated[Integer, Field(ge=1, le=100_000)] = Field(description="resamples")
     onset_precision: Rate
+    false_alarms_per_hour: Annotated[Number, Field(gt=0, le=3600)] = Field(description="of normal frames")
+    frames_per_second: Annotated[Number, Field(gt=0, le=1000)]
 
 
 class Params(Section):

@@ -387,6 +387,34 @@ def test_the_summary_holds_a_dozen_figures_at_most_and_they_are_those_of_the_eva
     assert summary["loss"] == pytest.approx(json.loads(TRAIN[3].read_text())["train"], abs=5e-7)
 
 
+def test_the_alarm_s_threshold_comes_from_held_out_frames_alone(project: Path, tmp_path: Path) -> None:
+    table = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
+
+    def alarmed(scores: pd.DataFrame, given: Path = GIVEN) -> dict[str, dict[str, float]]:
+        tables.write_csv(tmp_path / "scores.csv", scores)
+        evaluate.main(
+            tmp_path / "scores.csv", Path("data/validation"), Path("data/labels"), TRAIN[3], given,
+            tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
+            tmp_path / "shares.csv", tmp_path / "plots",
+        )  # fmt: skip
+        evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+        return {part: found["alarm"] | {"unjudged": found["unjudged"]} for part, found in evaluation.items()}
+
+    held_out = table["split"] == "holdout"
+    found = alarmed(table)
+    assert {part["threshold"] for part in found.values()} == {table.loc[held_out, "score"].max()}
+    assert found["benchmark"]["learned_from_hours"] == 44 / 25 / 3600
+    assert found["benchmark"]["events"] == 2 and found["benchmark"]["allowed_per_hour"] == 10
+    louder = alarmed(table.assign(score=table["score"].where(held_out, table["score"] + 1)))
+    assert louder["benchmark"]["threshold"] == found["benchmark"]["threshold"] and louder["benchmark"]["found"] == 2
+    assert louder["benchmark"]["normal_in_alarm"] == 1
+    by_rank = table[tables.KEYS].assign(given=0.0, given_known=(table["split"] == "test").astype(float))
+    tables.write_components(tmp_path / "given.npz", by_rank)
+    without = alarmed(table, tmp_path / "given.npz")
+    assert without["benchmark"]["threshold"] is None and without["benchmark"]["found"] is None
+    assert (without["validation"]["unjudged"], without["benchmark"]["unjudged"]) == (["given"], [])
+
+
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     evaluate.main(
