@@ -56,6 +56,13 @@ def test_the_threshold_is_the_lowest_that_no_higher_one_makes_too_loud(clips: li
     assert runs(table, rule.threshold) <= allowed and rule.hours == hours
 
 
+def test_a_threshold_that_keeps_every_frame_in_alarm_is_not_taken_for_a_quiet_one() -> None:
+    table = frames(([3.0] + [0.0] * 9) * 10)
+    table.loc[0, "score"] = 5.0
+    assert runs(table, 0) == 1 and runs(table, 3) == 10
+    assert alarm.learn(table, 1 / (len(table) / FPS / 3600), FPS).threshold == 5
+
+
 def test_too_little_footage_takes_the_largest_normal_score_and_says_how_much_there_was() -> None:
     rule = alarm.learn(frames([1.0, 5.0, 3.0] * 100), 10, 25)
     assert rule == (5.0, 300 / 25 / 3600)
