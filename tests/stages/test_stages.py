@@ -405,7 +405,7 @@ def test_the_alarm_s_threshold_comes_from_held_out_frames_alone(project: Path, t
     assert {part["threshold"] for part in found.values()} == {table.loc[held_out, "score"].max()}
     assert found["benchmark"]["learned_from_hours"] == 44 / 25 / 3600
     assert found["benchmark"]["events"] == 2 and found["benchmark"]["allowed_per_hour"] == 10
-    louder = alarmed(table.assign(score=table["score"].where(held_out, table["score"] + 1)))
+    louder = alarmed(table.assign(score=table["score"].where(held_out, table["score"] + 1000)))
     assert louder["benchmark"]["threshold"] == found["benchmark"]["threshold"] and louder["benchmark"]["found"] == 2
     assert louder["benchmark"]["normal_in_alarm"] == 1
     by_rank = table[tables.KEYS].assign(given=0.0, given_known=(table["split"] == "test").astype(float))
