@@ -71,7 +71,7 @@ kaggle-pull: $(STAMP)  ## bring that run back, as an experiment
 env: $(STAMP)  ## make .venv and install what requirements.lock names; again only when that changed
 
 test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
-	@$(IN_VENV) python -m pytest --cov
+	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile
 
 check: $(STAMP)  ## formatting, lint, types and the search for secrets alone
 	@$(IN_VENV) python -m ruff format --check

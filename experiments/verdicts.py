@@ -75,7 +75,7 @@ class Verdict:
 
 
 def read_results(folder: Path) -> dict[str, Results]:
-    """Results by data set, then by experiment."""
+    """Data set -> experiment -> its result."""
     found: dict[str, Results] = {}
     for path in sorted(folder.glob("*/*.json")):
         found.setdefault(path.parent.name, {})[path.stem] = json.loads(path.read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ def effect_of_test(test: dict[str, Any], results: Results) -> Effect | None:
 
 
 def judge(claims: dict[int, dict[str, Any]], results: Results, border: float) -> dict[int, Verdict]:
-    """The verdict of a data set on each claim."""
+    """Claim -> the verdict of a data set on it."""
     raw: dict[int, tuple[str, float, Effect]] = {}
     for number, claim in claims.items():
         if claim["tests"][0]["experiment"] == "any":
@@ -189,7 +189,7 @@ def _p(distance: float, error: float) -> float:
 
 
 def holm(values: dict[int, float]) -> dict[int, float]:
-    """p values after Holm's correction (1979), in [0, 1]; they keep their order."""
+    """Claim -> its p value after Holm's correction (1979), in [0, 1]; they keep their order."""
     corrected, highest = {}, 0.0
     for rank, key in enumerate(sorted(values, key=lambda key: values[key])):
         highest = max(highest, min(1.0, (len(values) - rank) * values[key]))

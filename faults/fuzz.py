@@ -57,7 +57,7 @@ def mutate(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
 
 
 def run(number: int, seed: int, sound: dict[str, Path], kept: Path) -> dict[str, str]:
-    """One mutated input: its kind of file, how it was mutated, how it ended. What ended badly is kept."""
+    """One mutated input: its `kind` of file, the `mutation`, its `end` (result, one line or bad). A bad one is kept."""
     rng = np.random.default_rng([seed, number])
     kind = str(rng.choice([*IMAGES, *VIDEOS, "zip"]))
     mode = str(rng.choice(["fail", "impute"]))

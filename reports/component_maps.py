@@ -1,4 +1,4 @@
-"""The anatomy of an alarm: which component raised it and where in the frame.
+"""Component maps: which component raised an alarm, and where in the frame.
 
     python -m reports.component_maps maps docs/images/maps.png test/04/100 validation/05-1/60
     python -m reports.component_maps timelines docs/images/timelines.png 01 04 101
@@ -26,21 +26,21 @@ from vad.components import memory, motion, pooling, prediction
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import autoencoder, predictor
-from vad.quality import repair
+from vad.quality import diagnosis, repair
 from vad.scoring import calibration, fusion
-from vad.storage import files, tables
+from vad.storage import tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Path("data/diagnosis.csv")
-VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
+VALIDATION, RESIZED = Path("data/validation"), Path("data/resized")
 AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
 ERROR = "reconstruction"
 MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps("memory"), ERROR)
-"""The maps that can be had of a frame. The components of the reconstruction share one, the autoencoder's error."""
+"""All maps of a frame that there may be. The components of the reconstruction share one, the autoencoder's error."""
 CALIBRATED = ("calibrated", "calibrated_above")
 
 
@@ -49,7 +49,7 @@ def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
     place = position(clip, number)
     second = min(max(place, 1), len(clip) - 1)
     numbers = clip.numbers[[max(second - 1, 0), second]].tolist()
-    before, image = (motion.scaled(motion.luma(clip, n), size) for n in numbers)
+    before, image = (motion.scaled(diagnosis.luma(clip, n), size) for n in numbers)
     return motion.Pair(before, image, max(1, numbers[1] - numbers[0]))
 
 
@@ -68,7 +68,7 @@ def reconstructed(model: autoencoder.Autoencoder, clip: clips.Clip) -> list[np.n
 
 
 class Maps:
-    """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
+    """How unusual each block of a frame is to each component: in units of what is usual at its place, as in `local`."""
 
     def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
         """`wanted` are names of maps; there are those in MAPPED.
@@ -113,7 +113,7 @@ class Maps:
         return self._whole(split, video).frame(number)
 
     def maps(self, split: str, video: str, number: int) -> dict[str, np.ndarray]:
-        """The map (h, w) of a test or validation frame by name. Raises VadError when the frame is absent."""
+        """Name -> its map (h, w) of a test or validation frame. Raises VadError when the frame is absent."""
         found: dict[str, np.ndarray] = {}
         if self.normality:
             moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
@@ -129,8 +129,7 @@ class Maps:
     def _whole(self, split: str, video: str) -> clips.Clip:
         key, clip = self._opened
         if clip is None or key != (split, video):
-            folder = VALIDATION if split == "validation" else FRAMES / split
-            stored = clips.open_zip(folder / f"{video}.zip")
+            stored = clips.open_zip(clips.folder_of(FRAMES, VALIDATION, split) / f"{video}.zip")
             found = repair.found_in(self.diagnosed, split, stored)
             clip = repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
             self._opened = (split, video), clip
@@ -164,7 +163,7 @@ def draw_maps(path: Path, frames: Sequence[str]) -> None:
         for axis in row:
             axis.axis("off")
     figure.tight_layout()
-    _save(path)
+    plots.save(figure, path, 90)
 
 
 def parts(settings: params.Params) -> pd.DataFrame:
@@ -200,7 +199,7 @@ def draw_timelines(path: Path, videos: Sequence[str]) -> None:
     figure.supxlabel("frame number", fontsize=8)
     figure.supylabel("standard deviations of normal frames, summed", fontsize=8)
     figure.tight_layout()
-    _save(path)
+    plots.save(figure, path, 90)
 
 
 def _stack(axis: Axes, clip: pd.DataFrame) -> None:
@@ -214,12 +213,6 @@ def _stack(axis: Axes, clip: pd.DataFrame) -> None:
     )  # fmt: skip
     axis.set_yscale("symlog", linthresh=10)
     axis.tick_params(labelsize=7)
-
-
-def _save(path: Path) -> None:
-    with files.replacing(path) as temporary:
-        plt.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close()
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ LABELS, MASKS, README = ("labels.csv", "corruption.csv"), "masks", "README.md"
 def main(raw: Path, labels: Path) -> None:
     """Write manifest.json into `raw`, with the made or unpacked clips, and into `labels` what comes with them, unread.
 
-    The manifest has, by split, each clip's name, path and digest of its content; ignored.json counts the files that
-    are no clip's. Raises VadError for clips that are missing, damaged, or on both sides, and for what must not lie
-    among clips.
+    The manifest has, by split, each clip's name, its path and a digest of its content; ignored.json has, by reason, the
+    number of files that are not used. Raises VadError for clips that are missing, damaged, or both in training and in
+    test, and for what must not lie among clips.
     """
     data = params.load(PARAMS).data
     clear(raw, labels)
@@ -55,7 +55,7 @@ def main(raw: Path, labels: Path) -> None:
 
 
 def clear(raw: Path, labels: Path) -> None:
-    """Empty the two folders, which DVC leaves alone: here is known what this stage has made.
+    """Empty the two folders. DVC leaves them alone, because only this stage knows which files it has made.
 
     Raises VadError, before anything is removed, for a file of somebody else's.
     """

@@ -9,6 +9,7 @@ import pandas as pd
 from stages import PARAMS, run
 from vad import params
 from vad.data import clips
+from vad.evaluation import over_kinds
 from vad.storage import tables
 from vad.storage.progress import progress
 from vad.synthetic import acts, events, validation
@@ -52,10 +53,17 @@ def _copies(
     `made` are the tables of the copies that were made so far.
     """
     for copy in range(1, max(copies, MOST_COPIES if folds > 1 else 0) + 1):
-        if copy > copies and not validation.rare(made):
+        if copy > copies and not _rare(made):
             return
         for clip in progress(found, f"making validation clips, copy {copy}"):
             yield copy, clip
+
+
+def _rare(made: Sequence[pd.DataFrame]) -> list[str]:
+    """The kinds whose figures would be luck."""
+    frames = pd.concat(made)
+    counts = over_kinds.events_by_kind(*(frames[name].to_numpy() for name in ("label", "kind", "video", "frame")))
+    return [kind for kind in validation.KINDS if counts.get(kind, 0) < over_kinds.LEAST]
 
 
 def _walks(clip: clips.Clip) -> list[acts.Walk]:

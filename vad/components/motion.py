@@ -17,9 +17,10 @@ from vad import VadError
 from vad.components import out_of_fold, pooling, regions
 from vad.data import clips
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.params import Motion, Params
 from vad.quality import reading, repair
-from vad.quality.diagnosis import backgrounds
+from vad.quality.diagnosis import backgrounds, luma
 from vad.storage import tables
 from vad.storage.progress import over_clips, parallel
 
@@ -46,11 +47,6 @@ class Pair(NamedTuple):
 def scaled(image: np.ndarray, size: Size) -> np.ndarray:
     """Luma (H, W) at a size (height, width)."""
     return image if image.shape == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-
-
-def luma(clip: Clip, number: int) -> np.ndarray:
-    """The brightness (H, W) uint8 of a clip's frame."""
-    return cv2.cvtColor(np.ascontiguousarray(clip.frame(number)), cv2.COLOR_RGB2GRAY)
 
 
 def pairs(clip: Clip, size: Size) -> Iterator[Pair]:
@@ -115,7 +111,7 @@ class Directions:
         if total is None:
             raise VadError("motion: no training frames to learn directions from")
         near = np.stack([pooling.blocks(counts) for counts in total])
-        # Neighbouring directions vouch for each other: nobody walks in a straight line.
+        # Neighbouring directions count half: nobody walks in a straight line.
         near = near + 0.5 * (np.roll(near, 1, 0) + np.roll(near, -1, 0))
         prior = near.sum((1, 2), keepdims=True)
         prior = prior / max(float(prior.sum()), 1e-9) + 1 / BINS
@@ -183,8 +179,7 @@ class Sample:
         places = [(clip, place) for clip in training for place in range(1, len(clip))]
         if not places:
             raise VadError("data/frames/train: no clip has two frames; motion takes longer training clips")
-        chosen = np.unique(np.linspace(0, len(places) - 1, SAMPLED).round().astype(int))
-        self.places = [places[index] for index in chosen]
+        self.places = [places[index] for index in evenly_spaced(len(places), SAMPLED)]
 
     def cells(self, videos: Collection[str], size: Size, background: np.ndarray) -> Iterator[tuple[str, Cells]]:
         """The clip and the cells of every pair of some clips, at a size (H, W), residuals from a background (H, W)."""
@@ -238,7 +233,7 @@ class Normality:
         self.places = {name: pooling.PlaceScales([found[name] for found in maps]) for name in settings.components}
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
-        """The components of each frame of a clip, in order: `COMPONENT_POOL`."""
+        """The components of each frame of a clip, in order: `COMPONENT_POOL` -> value."""
 
         def pooled(pair: Pair) -> dict[str, float]:
             found = self.maps(pair).items()
@@ -251,11 +246,11 @@ class Normality:
         return parallel(pooled, pairs(clip, self.size))
 
     def maps(self, pair: Pair) -> dict[str, np.ndarray]:
-        """The map (h, w) of every component of one frame."""
+        """Component -> its map (h, w) of one frame."""
         return self._maps(with_residual(look(pair, self.settings), pair.image, self.background, self.settings))
 
     def _maps(self, cells: Mapping[str, Any], half: int | None = None) -> dict[str, np.ndarray]:
-        """The map (h, w) of every component from a frame's cells; `half` of a training frame, see regions.Known."""
+        """Component -> its map (h, w), from a frame's cells; `half` of a training frame, see regions.Known."""
         found = {name: cells[name] for name in self.settings.components if name in cells}
         if self.directions:
             found["direction"] = self.directions.rarity(cells["flow"], cells["bins"])

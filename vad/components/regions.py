@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from vad.data.sampling import evenly_spaced
+
 ROWS = 60
 """Rows of cells over the height of a frame: a person has several at any resolution."""
 BINS = 8
@@ -69,8 +71,8 @@ def find(flow: Flow, scale: np.ndarray) -> Regions:
     turn = np.arctan2(flow.y, flow.x) / (2 * np.pi) % 1
     bins = (turn * BINS).round().astype(int) % BINS
     areas = np.bincount(labels.ravel(), minlength=len(large) + 1)[1:, None]
-    histogram = np.bincount((labels * BINS + bins).ravel(), relative.ravel(), (len(large) + 1) * BINS)
-    histogram = histogram.reshape(-1, BINS)[1:] / areas
+    sums = np.bincount((labels * BINS + bins).ravel(), relative.ravel(), (len(large) + 1) * BINS)
+    histogram = sums.reshape(-1, BINS)[1:] / areas
     fastest = [np.quantile(relative[labels == region], QUANTILE) for region in range(1, len(large) + 1)]
     described = np.column_stack([histogram, histogram.sum(axis=1), np.array(fastest, float)])
     return Regions(labels, described.astype(np.float32))
@@ -104,5 +106,4 @@ def _tree(described: np.ndarray) -> cKDTree | None:
     """At most MOST of descriptions (N, 10), spread over them, to find the nearest of; None of none."""
     if not len(described):
         return None
-    kept = np.unique(np.linspace(0, len(described) - 1, MOST).round().astype(int))
-    return cKDTree(described[kept])
+    return cKDTree(described[evenly_spaced(len(described), MOST)])

@@ -28,6 +28,7 @@ from vad.storage import tables
 
 __all__ = [
     "Onset",
+    "Ranked",
     "ap_at_prevalence",
     "ap_by_kind",
     "ap_contributions",
@@ -56,8 +57,14 @@ def summarise(
 ) -> dict[str, Any]:
     """All figures of scored frames (columns video, frame, score, label, kind), ready for JSON: None for NaN.
 
-    `*_low` and `*_high` are 95 % intervals from `draws` resamples of the clips. Floats keep every bit, so that no
-    difference shows as exactly 0. Raises VadError as `check_frames` does.
+    - `frames`, `positives` (anomalous frames), `clips`: how many; `base_rate`, the share of anomalous frames;
+    - `ap`, `ap_at_prevalence`, `auroc`, in 0..1; with `_low` and `_high` their 95 % intervals, from `draws` resamples;
+    - `prevalence`, as given; `macro_auroc`, in 0..1, and `macro_clips`, over how many clips it is;
+    - `bootstrap`: `draws` and `redrawn`, how many; `descriptive`, whether there are fewer than ten clips;
+    - `kinds`: as `ap_by_kind` gives it; `onset`: the fields of `Onset`, and the `precision` that it keeps;
+    - `ranking`: the digest of the order of the frames.
+
+    Floats keep every bit, so that no difference shows as exactly 0. Raises VadError as `check_frames` does.
     """
     check_frames(table)
     labels, scores = table["label"].to_numpy(), table["score"].to_numpy()
@@ -91,7 +98,7 @@ def summarise(
 
 
 def summary(evaluation: Mapping[str, Any], loss: float | None) -> dict[str, Any]:
-    """The few figures that decide, of what `summarise` gave for each part, by names that a terminal has room for.
+    """The few figures that decide, of what `summarise` gave for each part, under names that fit a terminal.
 
     Of the benchmark `ap`; `ap_eq`, AP at the prevalence, and `ci`, its 95 % interval; `auc`, AUROC; `rank`, a digest of
     the order of the frames. Under `val` the same of validation, without an interval, and `kinds`, the mean of AP at the
@@ -119,7 +126,7 @@ def _short(figures: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def headline(ranked: Ranked, weights: np.ndarray | None, prevalence: float) -> dict[str, float]:
-    """ap, ap_at_prevalence and auroc of frames that weigh `weights` (T,), or 1 each; NaN for one class."""
+    """`ap`, `ap_at_prevalence` and `auroc`, 0..1, of frames that weigh `weights` (T,), or 1 each; NaN for one class."""
     counts = ranked.counts(weights)
     return {
         "ap": counts.average_precision(),
@@ -206,9 +213,10 @@ def macro_auroc(labels: np.ndarray, scores: np.ndarray, videos: np.ndarray) -> t
 def ap_by_kind(
     labels: np.ndarray, scores: np.ndarray, kinds: np.ndarray, prevalence: float
 ) -> dict[str, dict[str, float]]:
-    """Per kind of anomaly, alone against all normal frames: ap, ap_at_prevalence, base_rate, frames.
+    """Kind of anomaly -> figures of it alone against all normal frames.
 
-    Kinds differ in base rate and with it in AP: compare them at one `prevalence`. Kinds of normal frames are ignored.
+    `ap`, `ap_at_prevalence` and `base_rate` in 0..1, `frames`: how many are of that kind. Kinds differ in base rate and
+    with it in AP: compare them at one `prevalence`. Kinds of normal frames are ignored.
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
     names = over_kinds.names(labels, kinds)

@@ -24,7 +24,7 @@ def names(labels: np.ndarray, kinds: np.ndarray) -> np.ndarray:
 
 
 def events_by_kind(labels: np.ndarray, kinds: np.ndarray, videos: np.ndarray, frames: np.ndarray) -> dict[str, int]:
-    """How many events each kind has, each argument (T,): runs of its frames in the order of a clip's numbers."""
+    """Kind -> how many events it has: runs of its frames in the order of a clip's numbers. Each argument is (T,)."""
     table = pd.DataFrame({"video": np.asarray(videos), "frame": np.asarray(frames), "kind": names(labels, kinds)})
     table = table.sort_values(["video", "frame"], kind="stable")
     begins = (table["kind"] != "") & (

@@ -50,14 +50,14 @@ def z(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 
 def z_above(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """The same with 0 below the mean, so that one component's quiet can't cancel another's alarm; such frames tie."""
+    """The same, but 0 below the mean: a low value of one component can't cancel another's high one. Such frames tie."""
     return z(values, normal).clip(min=0)
 
 
 def log_z(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """The same of logarithms: sizes of residuals and flows are skewed, their logarithms hardly.
+    """The same of logarithms, for values from 0 up: residuals and flows are skewed, their logarithms hardly.
 
-    Values below 0 are no sizes: where normal frames have such, nothing is taken to a logarithm.
+    Where normal frames have values below 0, which have no logarithm, it is `z` of the values.
     """
     if normal.min() < 0:
         return z(values, normal)
@@ -85,4 +85,4 @@ CALIBRATIONS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "calibrated_log": log_z,
     "calibrated_tail": tail,
 }
-"""Values (T,) and normal ones (N,) -> rescaled values (T,), higher for stranger ones."""
+"""Values (T,) and normal ones (N,) -> rescaled values (T,), higher for more anomalous ones."""

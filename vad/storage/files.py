@@ -14,7 +14,7 @@ from typing import Any
 from vad import VadError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What errno says of a full disk or quota."""
+"""Values of errno for a full disk or quota."""
 MAKE_ROOM = "make room on its disk (`du -sh .dvc/cache .dvc/tmp data` shows what is large)"
 
 

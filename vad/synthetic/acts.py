@@ -95,7 +95,7 @@ def misplaced(stage: Stage) -> Act:
     """Somebody from another clip, half or twice as tall as people are here, or as tall, but where nobody walks."""
     scene, rng = stage.scene, stage.rng
     strangers = stage.strangers
-    walk = strangers[rng.integers(len(strangers))] if strangers else _figure(stage)
+    walk = strangers[int(rng.integers(len(strangers)))] if strangers else _figure(stage)
     velocity = scene.usual_way(rng) * scene.pace * rng.uniform(0.7, 1.3)
     if rng.random() < 0.5:
         return _go(stage, walk, _off_the_paths(scene, rng), velocity)

@@ -28,8 +28,6 @@ ACTS: Mapping[Kind, Callable[[Stage], Act]] = {
     "patch": acts.patch,
 }
 """Kinds that are composited -> what works them out."""
-LEAST = 3
-"""Events of a kind below which its figures are luck."""
 STRANGERS = 4
 """Walks of each clip that may appear in others."""
 
@@ -69,16 +67,6 @@ class Source:
         if (np.diff(numbers) <= 0).any():
             raise ValueError("frame numbers must ascend")
         return cls(frames, numbers, events.survey(frames, numbers))
-
-
-def rare(made: Sequence[pd.DataFrame]) -> list[Kind]:
-    """The kinds with fewer than LEAST events in the tables of validation clips, as `make_validation_clip` gives them."""
-    counts = dict.fromkeys(KINDS, 0)
-    for table in made:
-        begins = table["kind"] != table["kind"].shift(fill_value="")
-        for kind in table.loc[begins & (table["kind"] != ""), "kind"]:
-            counts[kind] += 1
-    return [kind for kind, count in counts.items() if count < LEAST]
 
 
 def deal(rng: np.random.Generator) -> Iterator[Kind]:
