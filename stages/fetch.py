@@ -65,11 +65,12 @@ def clear(raw: Path, labels: Path) -> None:
         (labels, {*LABELS, MASKS, README} if (raw / MANIFEST).exists() else set(), "data/truth"),
     ):
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if path.name not in own:
+            if path.name not in own and not files.is_temporary(path):
                 raise VadError(f"{path}: not made by the pipeline, which empties {folder}; move it to {home}")
     for folder in (labels, raw):  # in this order: labels never lie there without a manifest
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # its content goes, not the folder: a disk may be mounted there
+        for path in sorted(folder.iterdir()):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def make_sample(data: params.Data, raw: Path) -> Path:
