@@ -163,8 +163,6 @@ def test_the_failure_analysis_is_what_the_results_say() -> None:
 def test_the_page_past_the_ceiling_is_what_the_results_say() -> None:
     remedy = "run `python -m experiments.past_the_ceiling`"
     assert past_the_ceiling.page() == past_the_ceiling.PAGE.read_text(encoding="utf-8"), remedy
-    readme = past_the_ceiling.README.read_text(encoding="utf-8")
-    assert past_the_ceiling.in_readme(readme) == readme, remedy
 
 
 def test_the_former_best_is_the_candidate_that_held_out_clips_choose() -> None:
