@@ -94,8 +94,8 @@ def judge(labelled: pd.DataFrame, rule: Rule, frames_per_second: float) -> dict[
 
     `events`, runs of anomalous frames of a clip, and `found`, those with a frame in alarm; `delay`, the median over
     these from an event's first frame to its first in alarm, seconds; `false_alarms`, those without an anomalous frame,
-    and `false_alarms_per_hour` of normal frames; `normal_in_alarm`, the share of normal frames. Before them the rule:
-    `threshold`, of the score, and `learned_from_hours` of normal frames.
+    and `false_alarms_per_hour` of normal frames; `normal_in_alarm`, the share of normal frames. Beside
+    them the rule: `threshold`, and `learned_from_hours`, of normal frames.
     """
     table = labelled.sort_values(["video", "frame"], ignore_index=True)
     anomalous = (table["label"] == 1).to_numpy()
