@@ -9,14 +9,16 @@ import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel
 
 from project import launch, lifetime
 from vad import VadError
 from vad.storage.files import FULL, MAKE_ROOM
+
+if TYPE_CHECKING:  # the stages that an idea runs again start fast
+    from pydantic import BaseModel
 
 TOP = Path(__file__).parents[1]
 PARAMS = Path("params.yaml")
@@ -70,7 +72,7 @@ def code_of(stage: str) -> list[Path]:
     return [TOP / path for path in _stated(stage)["deps"] if path.endswith(".py")]
 
 
-def made_of(stage: str, settings: BaseModel) -> list[Any]:
+def made_of(stage: str, settings: "BaseModel") -> list[Any]:
     """What a stage's results depend on besides its inputs, as JSON has it: its code and its parameters in dvc.yaml."""
     values = settings.model_dump(mode="json")
     stated = {key: reduce(lambda part, name: part[name], key.split("."), values) for key in _stated(stage)["params"]}

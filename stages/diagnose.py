@@ -8,7 +8,7 @@ import pandas as pd
 from stages import CLIPS, PARAMS, made_of, run
 from vad import params
 from vad.data import clips
-from vad.evaluation import plots
+from vad.evaluation import diagnosis_plot
 from vad.quality import diagnosis
 from vad.storage import files, store, tables
 from vad.storage.store import Job, Lazy, Store
@@ -28,7 +28,7 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     index = tables.read_csv(frames / "index.csv", [*tables.KEYS, "fold"])
     table = with_folds(diagnosis.decide(measured, lines), index)
     tables.write_csv(diagnosed, table)
-    plots.diagnosis(picture, table, lines.noise, lines.flip)
+    diagnosis_plot.draw(picture, table, lines.noise, lines.flip)
     # What is known of the corruption, never the labels: those are for `evaluate` alone.
     known_truth = {"validation": validation / "labels.csv", "test": truth / "corruption.csv"}
     columns = ["video", "frame", "flipped", "noisy"]

@@ -88,6 +88,7 @@ def test_gamma_reruns_scoring_alone_and_cannot_change_the_ranking(restored: Clon
 
 def test_gamma_on_views_changes_the_ranking(restored: Clone) -> None:
     before = restored.metrics()["benchmark"]["ranking"]
+    restored.run("dvc", "exp", "remove", "--rev", "HEAD")  # other tests' experiments: what they changed has columns too
     printed = restored.run("dvc", "exp", "run", "--name", "on-views", "-S", "gamma_on=view", "-S", "gamma=3")
     assert ran(printed) == ["check", "aggregate", "evaluate", "submission"]
     assert restored.metrics()["benchmark"]["ranking"] != before
@@ -177,6 +178,22 @@ def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clon
     assert "train" in ran(printed) and "epoch" not in printed
     origin = saving.read_origin(restored.folder / "models/autoencoder.safetensors")
     assert origin == {"weights": "reference.pth", "encoder": "resnet18"}
+
+
+def test_a_submission_of_one_s_own_is_a_component_and_a_changed_one_is_noticed(restored: Clone) -> None:
+    own, before = restored.folder / "friend.csv", restored.metrics()["benchmark"]["ranking"]
+    shutil.copy(restored.folder / "submission.csv", own)
+    weights = {"aggregate.weights": {"given": 1.0}, "aggregate.normalise": "calibrated"}
+    restored.set(**{"data.scores": "friend.csv"} | weights)
+    printed = restored.run("dvc", "repro")
+    assert "given" in ran(printed) and not {"extract", "resize", "motion"} & set(ran(printed))
+    assert restored.metrics()["benchmark"]["ranking"] == before
+    assert restored.metrics()["validation"]["unjudged"] == ["given"]
+    *rows, last = own.read_text().splitlines()
+    own.write_text("\n".join([*rows, f"{last.split(',')[0]},1e9", ""]))
+    assert ran(restored.run("dvc", "repro")) == ["given", "aggregate", "evaluate", "submission"]
+    assert restored.metrics()["benchmark"]["ranking"] != before
+    own.unlink()
 
 
 def trainings(folder: Path) -> list[psutil.Process]:
