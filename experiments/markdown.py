@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from experiments.verdicts import Effect
+from experiments.effects import Effect
 
 END = "<!-- end -->"
 

@@ -15,18 +15,19 @@ from itertools import count
 import yaml
 
 from experiments import ablations
+from experiments.experiment import Experiment
 from project import workspaces
 from vad import VadError
 
 REFERENCE = "reference"
 
 
-def recipes() -> dict[str, ablations.Experiment]:
+def recipes() -> dict[str, Experiment]:
     """Every recipe and every step by its name; `reference` changes nothing."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     known = ablations.load_recipes()
     names = (*stated["recipes"], *stated["steps"])
-    return {REFERENCE: ablations.Experiment(REFERENCE, 0, {})} | {name: known[name] for name in names}
+    return {REFERENCE: Experiment(REFERENCE, 0, {})} | {name: known[name] for name in names}
 
 
 def free_name(recipe: str) -> str:

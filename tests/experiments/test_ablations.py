@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import ablations, results
-from experiments.ablations import BASE, Experiment
+from experiments import ablations, costs, results
+from experiments.experiment import BASE, Experiment, overrides
 from project import workspaces
 from tests.clone import Clone, ran
 from vad import VadError, params
@@ -21,7 +21,7 @@ STATED, EXPERIMENTS = ablations.load()
 def applied(experiment: Experiment, path: Path) -> params.Params:
     """The parameters with which an experiment runs, read as the stages read them."""
     values = yaml.safe_load(yaml.safe_dump(DEFAULT))
-    for argument in ablations.overrides(experiment.set, DEFAULT)[1::2]:
+    for argument in overrides(experiment.set, DEFAULT)[1::2]:
         key, value = argument.lstrip("+").split("=", 1)
         *sections, last = key.split(".")
         target = values
@@ -66,6 +66,31 @@ def test_what_is_compared_with_runs_first_even_when_not_asked_for() -> None:
     assert "seed_1" in on_sample and "convnext_tiny_seed_1" not in on_sample
     with pytest.raises(VadError, match="nowhere: no such experiment"):
         ablations.chosen(EXPERIMENTS, "sample", ["nowhere"])
+
+
+def test_other_encoders_come_last_and_what_it_will_take_is_said_first() -> None:
+    wanted = ablations.chosen(EXPERIMENTS, "ped2-replica", [])
+    costly = [experiment.cost() for experiment in wanted]
+    first = costly.index(3)
+    assert set(costly[first:]) == {3} and 2 in costly[:first]
+    minutes = {name: costs.minutes(EXPERIMENTS[name], "ped2-replica", {}) for name in ("base", "per_video", "vit_b_16")}
+    assert minutes["per_video"] < minutes["base"] < minutes["vit_b_16"]
+    recorded = {"ped2-replica": {"vit_b_16": {"minutes": 100.0}}}
+    said = costs.told("ped2-replica", [EXPERIMENTS[name] for name in ("base", "per_video", "vit_b_16")], recorded)
+    assert said.startswith("ped2-replica: 3 experiments, some 110 minutes") and "vit_b_16 100" in said
+    assert "none was timed" in costs.told("ped1-replica", wanted, {})
+
+
+def test_motion_alone_is_compared_without_a_network() -> None:
+    wanted = ablations.chosen(EXPERIMENTS, "ped2", ["still_and_flow"])
+    assert [experiment.name for experiment in wanted] == ["still", "still_and_flow"]
+    assert not any(experiment.networks() for experiment in wanted)
+
+
+def test_clips_cut_from_one_video_and_scenes_are_named_once() -> None:
+    assert workspaces.scenes()["ped2"] == ["ped2-replica", "ped2-replica-2", "ped2-replica-3"]
+    assert set(workspaces.sources("avenue-replica-3").values()) == {"training 10"}
+    assert workspaces.sources("ped2") == {}
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:

@@ -58,8 +58,9 @@ def compare(table: pd.DataFrame, *, prevalence: float, draws: int, seed: int) ->
     """Everything that sets b apart from a, ready for JSON: None where one class alone gives no figure.
 
     `table` has the columns split, video, frame, label, kind and the scores a and b. For ap, ap_at_prevalence and
-    auroc: both values and their difference. `resampled` gives the 95 % interval of each difference and its p value
-    over clips; where those are fewer than ten, over blocks of frames as well. Clips, kinds and frames gained or lost
+    auroc: both values and their difference. `resampled` gives the 95 % interval of each difference, its p value and the
+    standard deviation of the resamples over clips; where those are fewer than ten, over blocks of frames as well; and
+    over videos, where a column `group` names the source video of each frame. Clips, kinds and frames gained or lost
     what `by_clip`, `by_kind` and `by_frame` say: each of the three sums to the difference in AP.
     """
     labels = table["label"].to_numpy()
@@ -73,6 +74,8 @@ def compare(table: pd.DataFrame, *, prevalence: float, draws: int, seed: int) ->
     units = {"clips": table["video"]}
     if table["video"].nunique() < DESCRIPTIVE_BELOW:
         units["blocks"] = blocks(table, block_length(table))
+    if "group" in table:
+        units["videos"] = table["group"]
     result: dict[str, Any] = {
         "frames": len(table),
         "positives": int(labels.sum()),
@@ -108,7 +111,8 @@ def _resample(
     for name in differences(None):
         low, high = drawn.interval(name)
         values = drawn.values[name].to_numpy() if len(drawn.values) else np.empty(0)
-        result[name] = {"low": low, "high": high, "p": p_value(values)}
+        error = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+        result[name] = {"low": low, "high": high, "p": p_value(values), "error": error}
     return result
 
 
