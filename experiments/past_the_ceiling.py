@@ -15,10 +15,10 @@ import numpy as np
 import yaml
 from scipy.stats import spearmanr
 
-from experiments import ablations, effects, evidence
+from experiments import ablations, effects, recipe_tables
 from experiments.effects import FIGURE, Results
 from experiments.experiment import BASE, Experiment
-from experiments.markdown import between, effect, p_value, table
+from experiments.markdown import between, table
 from project import workspaces
 from vad.storage import files
 
@@ -90,16 +90,19 @@ def page() -> str:
                 HEAD.format(guided=GUIDED),
                 "## The recipes",
                 "\n".join(f"- `{name}`: {entry['says']}" for name, entry in stated["recipes"].items()),
-                _figures(recipes, found),
+                recipe_tables.figures(recipes, found),
                 *_published(found),
                 "## Each component alone, on repaired frames",
-                _figures(alone, found),
+                recipe_tables.figures(alone, found),
                 "Each against another, paired; above 0 it is the better one:",
-                _steps(alone, experiments, found),
+                recipe_tables.steps(alone, experiments, found),
+                "## Is it motion, or the pooling?",
+                recipe_tables.POOLING,
+                recipe_tables.pooling(found),
                 *_draws(recipes, alone, experiments),
                 "## Step by step",
                 "Each against the one it is compared with, paired.",
-                _steps([*stated["recipes"], *steps], experiments, found),
+                recipe_tables.steps([*stated["recipes"], *steps], experiments, found),
                 "## How `best` was chosen",
                 _wrapped(
                     CHOSEN.format(
@@ -128,7 +131,7 @@ def page() -> str:
 def in_readme(text: str) -> str:
     """README.md with the figures of the recipes put between its two marks."""
     stated, _, found = read()
-    return between(text, MARK, _figures([BASE, *stated["recipes"]], found))
+    return between(text, MARK, recipe_tables.figures([BASE, *stated["recipes"]], found))
 
 
 def read() -> tuple[dict[str, Any], dict[str, Experiment], dict[str, Results]]:
@@ -157,8 +160,8 @@ def _draws(recipes: list[str], alone: list[str], experiments: dict[str, Experime
     """The recipes and the components alone on replicas of other draws, where they ran."""
     results = effects.read_results(ablations.RESULTS)
     found = {name: results[name] for name in DRAWS if name in results}
-    figures = _figures([*recipes, *alone], found)
-    paired = _steps([*(name for name in recipes if name != BASE), *alone], experiments, found)
+    figures = recipe_tables.figures([*recipes, *alone], found)
+    paired = recipe_tables.steps([*(name for name in recipes if name != BASE), *alone], experiments, found)
     return ["## The same clips, corrupted by other draws", figures, "Paired:", paired] if found else []
 
 
@@ -185,45 +188,6 @@ def _wrapped(text: str) -> str:
 
 def _names(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _figures(names: list[str], found: dict[str, Results]) -> str:
-    rows = []
-    for name in names:
-        if not any(name in results for results in found.values()):
-            continue
-        row = ["`reference`" if name == BASE else f"`{name}`"]
-        for results in found.values():
-            own = results[name]["figures"]["benchmark"] if name in results else None
-            row.append(f"{_with_interval(own, FIGURE)}, {_with_interval(own, 'auroc')}" if own else "")
-        rows.append(row)
-    return table(["", *(f"{name}: AP, AUROC" for name in found)], rows)
-
-
-def _with_interval(figures: dict[str, Any], name: str) -> str:
-    low, high = figures[f"{name}_low"], figures[f"{name}_high"]
-    return f"{figures[name]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
-
-
-def _steps(names: list[str], experiments: dict[str, Experiment], found: dict[str, Results]) -> str:
-    readings = {data: evidence.reading(data, results) for data, results in found.items()}
-    rows = []
-    for name in names:
-        if not any(name in results for results in found.values()):
-            continue
-        row = [f"`{name}`", f"`{experiments[name].against}`"]
-        for data, results in found.items():
-            row.append(_difference(results[name], readings[data]) if name in results else "")
-        rows.append(row)
-    return table(["", "against", *(f"{name}: difference, p" for name in found)], rows)
-
-
-def _difference(result: dict[str, Any], reading: effects.Reading) -> str:
-    compared = result["difference"]["benchmark"]
-    if compared["ranking"]["same"]:
-        return "exactly 0: the same ranking"
-    change = reading.difference(compared, 0)
-    return f"{effect(change)}, p {p_value(change.p(0))}" if change else f"{compared[FIGURE]['difference']:+.4f}"
 
 
 def _choice(stated: dict[str, Any], experiments: dict[str, Experiment], found: dict[str, Results]) -> str:

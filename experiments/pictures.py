@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from experiments.effects import Effect
 from experiments.evidence import Evidence
@@ -55,7 +56,7 @@ def draw_claims(path: Path, known: Evidence) -> None:
         f"change in AP at .2456, to the right as the claim expects; dashed: the border of interest, {known.border:g}",
         fontsize=8,
     )
-    handles = [plt.Line2D([], [], color=COLOURS.get(name, "grey"), linewidth=2, label=name) for name in sources]
+    handles = [Line2D([], [], color=COLOURS.get(name, "grey"), linewidth=2, label=name) for name in sources]
     axis.legend(handles=handles, fontsize=7, loc="lower right")
     _save(figure, path)
 

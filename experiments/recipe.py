@@ -15,7 +15,7 @@ from itertools import count
 import yaml
 
 from experiments import ablations
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, overrides
 from project import workspaces
 from vad import VadError
 
@@ -43,7 +43,7 @@ def main(name: str) -> int:
     if name not in known:
         raise VadError(f"{name}: no such recipe; experiments/recipes.yaml has {', '.join(known)}")
     parameters = yaml.safe_load((workspaces.TOP / "params.yaml").read_text(encoding="utf-8"))
-    settings = ablations.overrides(known[name].set, parameters)
+    settings = overrides(known[name].set, parameters)
     command = [sys.executable, "-m", "dvc", "exp", "run", "--name", free_name(name), *settings]
     return subprocess.run(command, cwd=workspaces.TOP, check=False).returncode
 
