@@ -27,8 +27,9 @@ DATA = workspaces.of_page("failure_analysis")
 ORACLE = "oracle"
 MADE = """\
 Made by `python -m experiments.failure_analysis` from `experiments/results/` and `experiments/ablations.yaml`; not to be
-edited by hand. `make ablations DATA=sample` runs all of it again, `make ablation NAME=per_video DATA=sample` one
-experiment; each is a DVC experiment in the data set's clone, `.dvc/tmp/workspaces/sample`."""
+edited by hand. `make ablations DATA=sample` runs all of it again and writes this page, `make ablation NAME=per_video
+DATA=sample` runs one experiment, after which the command above writes the page. Each is a DVC experiment in the data
+set's clone, `.dvc/tmp/workspaces/sample`; what a run is going to take is said when it starts."""
 LUCK = """\
 On {data}, {count} seeds give AP at .2456 of {values}: standard deviation {spread:.4f}, range {range:.4f}. Two
 trainings of the same recipe differ by {pair:.4f} (one standard deviation of the difference). Of the gains that the

@@ -112,6 +112,7 @@ def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "softer": {"claim": 6, "set": {"gamma": 1.0}},
         "copied": {"claim": 6, "set": {"validation.copies": 2}},
         "faster": {"claim": 3, "set": {"train.learning_rate": 0.001}},
+        "moving": {"claim": 12, "against": "moving", "set": {"aggregate.weights": {"flow_local": 1}}},
     }
     (tmp_path / "ablations.yaml").write_text(
         yaml.safe_dump({"claims": {}, "experiments": experiments}, sort_keys=False)
@@ -129,14 +130,20 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     laboratory: Path, clone: Clone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = clone.outputs()
+    # Where nothing takes a network, none is trained, for the base neither.
+    assert ablations.main(["tiny"], ["moving"]) == 0
+    assert json.loads((workspaces.WORKSPACES / "tiny/metrics/train.json").read_text()) == {"needed": False}
+    assert capsys.readouterr().out.startswith("tiny: 1 experiments; none was timed on this data set\n")
     assert ablations.main(["tiny"], []) == 1
     printed = capsys.readouterr()
-    assert "tiny: 7 experiments in" in printed.out
+    assert "tiny: 8 experiments in" in printed.out
     problems = printed.err.splitlines()
     assert len(problems) == 2 and "gamma = 99.0: must be a number above 0 and up to 10" in problems[0]
     assert problems[1] == "tiny after_wrong: wrong, which it is compared with, failed"
     found = {path.stem: json.loads(path.read_text()) for path in laboratory.iterdir()}
-    assert set(found) == {"base", "sharper", "softer", "faster", "copied"}
+    assert set(found) == {"base", "sharper", "softer", "faster", "copied", "moving"}
+    assert found["base"]["minutes"] > 0 and found["moving"]["difference"]["benchmark"]["ranking"]["same"]
+    assert found["sharper"]["difference"]["benchmark"]["resampled"]["videos"]["units"] == 3
     assert found["softer"]["difference"]["benchmark"]["ap"]["difference"] == 0
     assert found["softer"]["difference"]["benchmark"]["ranking"]["same"] is True
     assert found["sharper"]["difference"]["benchmark"]["ranking"]["same"] is False

@@ -17,6 +17,7 @@ from experiments import (
     past_the_ceiling,
     pictures,
     prose,
+    recipe_tables,
     verdicts,
 )
 from experiments.effects import BY_PERCENTILE, FIGURE, SEEDS, Effect, Results
@@ -182,6 +183,16 @@ def test_the_mixture_of_the_oracle_is_the_best_that_its_steps_reach() -> None:
     assert best > max(alone) + 0.1
     mixed = sum(share * values[name] for name, share in shares.items())
     assert metrics.ap_at_prevalence(labels, mixed.to_numpy(), 0.2456) == pytest.approx(best)
+
+
+def test_the_oracle_is_offered_the_error_map_pooled_by_place_and_both_ceilings_are_told() -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(200) % 4 == 0).astype(int)
+    values = pd.DataFrame({"mean": rng.normal(size=200), **dict.fromkeys(oracle.BY_PLACE, labels * 1.0)})
+    given, offered = oracle._best(values[["mean"]], labels, 0.2456), oracle._best(values, labels, 0.2456)
+    assert given[FIGURE] < offered[FIGURE] == 1 and set(offered["chosen"]) <= set(oracle.BY_PLACE)
+    results = {"data": {"oracle": {"alone": {"pixel_l1_local": 0.5}, FIGURE: 0.6, "by_place": {FIGURE: 0.7}}}}
+    assert recipe_tables.pooling(results).endswith("| data |  |  | 0.500 | 0.600 | 0.700 |  |  |  |")
 
 
 def test_few_videos_give_student_s_interval_of_the_bootstrap_s_error() -> None:
