@@ -20,7 +20,7 @@ RUN_TOOL := $$(command -v uvx || echo pipx run)
 
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations test check lock audit \
+.PHONY: help env repro report film demo recipe ablation ablations test test-all check lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -71,7 +71,12 @@ kaggle-pull: $(STAMP)  ## bring that run back, as an experiment
 env: $(STAMP)  ## make .venv and install what requirements.lock names; again only when that changed
 
 test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
-	@$(IN_VENV) python -m pytest --cov
+	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile
+
+test-all: $(STAMP)  ## the slow tests, too, and all trials of docs/PROMISES.md: an hour or more
+	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile -m "slow or not slow"
+	@failed=0; for harness in kills disks mutants; do \
+	    $(IN_VENV) OMP_NUM_THREADS=1 python -m faults.$$harness --write docs/PROMISES.md || failed=1; done; exit $$failed
 
 check: $(STAMP)  ## formatting, lint, types and the search for secrets alone
 	@$(IN_VENV) python -m ruff format --check

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from experiments import markdown
 from vad import params, registry
 from vad.components import memory, motion, prediction, reconstruction
 from vad.components.memory import Memory
@@ -36,24 +37,25 @@ def rate(work: Callable[[], Iterable[object]], frames: int, repeats: int) -> flo
 
 def main(folder: Path, frames: int, repeats: int) -> None:
     train, test = (clips.open_zips(folder / "data/frames" / split) for split in ("train", "test"))
+    settings = params.load(PARAMS)
     size = test[0].frame(int(test[0].numbers[0])).shape[:2]
-    print(f"| component | frames/s at {size[1]} x {size[0]} | minutes for 12,000 frames |\n|---|---|---|")
+    print(markdown.table(["component", f"frames/s at {size[1]} x {size[0]}", "minutes for 12,000 frames"]))
 
     def row(name: str, per_second: float) -> None:
-        print(f"| {name} | {per_second:.0f} | {12_000 / per_second / 60:.1f} |", flush=True)
+        print(markdown.row([name, f"{per_second:.0f}", f"{12_000 / per_second / 60:.1f}"]), flush=True)
 
     row("reading alone", rate(lambda: chain.from_iterable(motion.pairs(clip, size) for clip in test), frames, repeats))
     for components in (*((name,) for name in registry.maps("motion")), registry.maps("motion")):
-        normality = motion.Normality(train, components)
+        normality = motion.Normality(train, settings.motion.model_copy(update={"components": components}))
         per_second = rate(lambda: chain.from_iterable(map(normality.score, test)), frames, repeats)  # noqa: B023
         row(" and ".join(components), per_second)
-    settings, small = params.load(PARAMS), clips.open_resized(folder / "data/resized", "test")
+    small = clips.open_resized(folder / "data/resized", "test")
     for name, cells_of in networks(folder, settings).items():
         row(name, rate(lambda: chain.from_iterable(map(cells_of, small)), frames, repeats))  # noqa: B023
 
 
 def networks(folder: Path, settings: params.Params) -> dict[str, Callable[[clips.MappedClip], Iterable[object]]]:
-    """What gives a result for every frame of a resized clip, by the name of its row."""
+    """Name of a row -> what gives a result for every frame of a resized clip."""
     fabric = runtime.fabric()
     model = autoencoder.Autoencoder().eval()
     fabric.to_device(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

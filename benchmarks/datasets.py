@@ -13,13 +13,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments import markdown
 from project import workspaces
 from vad import VadError
 from vad.storage import files
 
 
 def measure(dataset: str) -> dict[str, Any]:
-    """Run the whole pipeline on a data set; its metrics and the seconds of each stage."""
+    """Run the whole pipeline on a data set.
+
+    Returns `seconds`, stage -> seconds; `loss`, the loss curve as CSV; `evaluation` and `data`, the metrics so named.
+    """
     folder = workspaces.prepare(dataset)
     seconds: dict[str, float] = {}
     stage, start = "", time.perf_counter()
@@ -49,13 +53,6 @@ def figures_row(dataset: str, measured: dict[str, Any], part: str) -> list[str]:
     return [dataset, part, clips, str(found["frames"]), f"{found['base_rate']:.1%}", *spans]
 
 
-def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table in Markdown."""
-    for row in (head, ["---"] * len(head), *rows):
-        print("|", " | ".join(row), "|")
-    print()
-
-
 def main(datasets: list[str], kept: Path | None) -> None:
     results = json.loads(kept.read_text()) if kept and kept.exists() else {}
     for dataset in datasets:
@@ -65,12 +62,12 @@ def main(datasets: list[str], kept: Path | None) -> None:
             if kept:
                 files.write_json(kept, results)
     results = {name: results[name] for name in datasets}
-    print_table(
+    figures = markdown.table(
         ["data", "part", "clips", "frames", "anomalous", "AP", "AP at .2456", "AUROC"],
         [figures_row(name, found, part) for name, found in results.items() for part in ("benchmark", "validation")],
     )
     stages = list(next(iter(results.values()))["seconds"])
-    print_table(
+    minutes = markdown.table(
         ["data", "frames in training", *stages, "whole, minutes"],
         [
             [name, str(found["data"]["train"]["frames"])]
@@ -79,6 +76,7 @@ def main(datasets: list[str], kept: Path | None) -> None:
             for name, found in results.items()
         ],
     )
+    print(figures, minutes, sep="\n\n")
 
 
 if __name__ == "__main__":

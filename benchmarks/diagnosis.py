@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments import markdown
 from vad.data import clips
 from vad.quality import diagnosis
 from vad.storage import tables
@@ -41,7 +42,7 @@ def open_folders(replica: Path, name: str) -> list[clips.Clip]:
 
 
 def judge(replica: Path) -> dict[str, Any]:
-    """A row of the table: precision and recall of flips and noise in the test frames, and frames a second."""
+    """A row of the table, heading -> cell: precision and recall of flips and noise in test frames, and speed."""
     training, testing = open_folders(replica, "training_videos"), open_folders(replica, "testing_videos")
     known = diagnosis.backgrounds(training)
     lines = diagnosis.thresholds(pd.concat(diagnosis.measure_clip("train", clip, known) for clip in training))
@@ -65,5 +66,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("replicas", nargs="+", type=Path, metavar="REPLICA")
     rows = [judge(replica) for replica in parser.parse_args().replicas]
-    for cells in (rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)):
-        print("|", " | ".join(map(str, cells)), "|")
+    print(markdown.table(list(rows[0]), [row.values() for row in rows]))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from experiments import markdown
 from vad.data import sources
 from vad.storage import archives
 
@@ -65,7 +66,7 @@ def measure(dataset: Path, times: int, folder: Path) -> list[str]:
 
 def main(archive: Path, times: list[int]) -> None:
     heads = ["data", "frames", *(f"{stage}: frames/s, peak MB" for stage in SHOWN), "extract and resize: frames/s"]
-    print("|", " | ".join(heads), "|\n" + "|---" * len(heads) + "|")
+    print(markdown.table(heads))
     with tempfile.TemporaryDirectory() as temporary:
         unpacked = archives.unpack(archive, Path(temporary) / "unpacked")
         dataset = sources.find_dataset(unpacked)
@@ -73,7 +74,7 @@ def main(archive: Path, times: list[int]) -> None:
         for factor in times:
             folder = Path(temporary) / f"times{factor}"
             folder.mkdir()
-            print("|", " | ".join(measure(dataset, factor, folder)), "|", flush=True)
+            print(markdown.row(measure(dataset, factor, folder)), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import get_args
 
 import torch
 
+from experiments import markdown
 from stages import PARAMS
 from vad import params, registry
 from vad.models import autoencoder, runtime, training
@@ -41,8 +42,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=20)
     arguments = parser.parse_args()
     precisions = get_args(params.Precision)
-    print("| encoder |", " | ".join(f"{precision}, frames/s" for precision in precisions), "|")
-    print("|---" * (len(precisions) + 1) + "|")
+    print(markdown.table(["encoder", *(f"{precision}, frames/s" for precision in precisions)]))
     for encoder in arguments.encoders:
         speeds = [frames_per_second(encoder, precision, arguments.steps) for precision in precisions]
-        print(f"| {encoder} |", " | ".join(f"{speed:.1f}" for speed in speeds), "|", flush=True)
+        print(markdown.row([encoder, *(f"{speed:.1f}" for speed in speeds)]), flush=True)

@@ -1,7 +1,7 @@
 """The official `kaggle` client: loaded when first needed; every failure becomes one line with its remedy.
 
-Of what went wrong only the status and Kaggle's own sentence are told: the texts of exceptions hold signed addresses,
-and proxies' passwords.
+Of an error only the status and Kaggle's own sentence are shown: the texts of exceptions hold signed addresses and
+passwords of proxies.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SETTINGS = "https://www.kaggle.com/settings/api"
 ATTEMPTS = 4
 LONGEST_WAIT = 300.0
 SILENCE = 120.0
-"""After so many seconds without progress a request is given up: the client itself would wait for ever."""
+"""Seconds without progress after which a request is given up: the client itself has no time limit."""
 REMEDIES = {
     401: f"make a new token on {SETTINGS} and put it into {TOKEN}",
     403: f"accept the rules on {PAGE}/rules with the account of your token, then run again",

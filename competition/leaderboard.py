@@ -69,7 +69,7 @@ def parse(submission: Any) -> Entry | None:
 
 
 def scored(entry: Entry, submission: Any) -> Entry:
-    """The row with what Kaggle's list says of its submission; of a list from before it was scored, scores stay."""
+    """The row with date, number and scores from Kaggle's list; scores stay where the list has none."""
     return replace(
         entry, date=f"{submission.date:%Y-%m-%d %H:%M:%S}", submission=str(submission.ref),
         public=submission.public_score or entry.public, private=submission.private_score or entry.private,
@@ -78,13 +78,13 @@ def scored(entry: Entry, submission: Any) -> Entry:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Hold the table: whoever reads it to write it again does so alone, and what else wants to waits and says so."""
+    """Hold the table: one process at a time reads and rewrites it; another one waits, and prints that it does."""
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(LOCK)
     try:
         held = lock.acquire(timeout=0)
     except Timeout:
-        print(f"{TABLE}: another `make submit` or `make leaderboard` is at it; waiting", file=sys.stderr)
+        print(f"{TABLE}: another `make submit` or `make leaderboard` holds it; waiting", file=sys.stderr)
         held = lock.acquire()
     with held:
         yield
@@ -179,9 +179,7 @@ def draw(entries: list[Entry], path: Path) -> None:
     axis.set_title("\n".join(describe(entries)), fontsize=9, loc="left")
     axis.legend()
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path, 90)
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def record() -> str:
 
 
 def names() -> dict[str, str]:
-    """The revision and the experiment of the run that was brought. Raises VadError where none was."""
+    """`revision` and `experiment` of the run that was brought, by name. Raises VadError where none was."""
     path = RUN / collect.NAMES
     if not path.is_file():
         raise VadError(f"{path}: no such file; `make kaggle-pull` brings a run")

@@ -44,7 +44,7 @@ REMEDIES = {401: client.REMEDIES[401], 403: "does the account of your token own 
 
 
 def kernel(api: Any) -> dict[str, Any]:
-    """notebooks/kernel-metadata.json with the account of the token put in."""
+    """notebooks/kernel-metadata.json, key -> value, with the account of the token put in."""
     text = (NOTEBOOKS / METADATA).read_text(encoding="utf-8")
     return json.loads(text.replace(f"{OWNER}/", f"{api.config_values['username']}/"))
 

@@ -27,7 +27,7 @@ SCORES = Path("data/scores.csv")
 SAMPLE = Path("data/raw/sample_submission.csv")
 EVALUATION = Path("metrics/evaluation.json")
 NEEDED = "submission", "evaluate"
-"""The stages that made what is sent and what is told of it: they must be up to date."""
+"""The stages that make the file and its AP: they must be up to date."""
 PATIENCE = 900.0
 _PAUSES = 1, 2, 4, 8, 15
 REMEDIES = client.REMEDIES | {

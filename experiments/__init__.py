@@ -1,1 +1,1 @@
-"""Commands beside the pipeline: they look at anything and change nothing."""
+"""Experiments run and judged: ablations, recipes, comparisons, verdicts and their pages."""

@@ -33,7 +33,7 @@ RECIPES = Path(__file__).with_name("recipes.yaml")
 
 
 def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[str, Any], dict[str, Experiment]]:
-    """The claims and the experiments of a file, the base among them. Raises VadError for a name that is not there."""
+    """What a file states, and name -> experiment, `base` included. Raises VadError for a name that is not there."""
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     experiments = {BASE: Experiment(BASE, 0, {})}
     experiments |= {name: Experiment(name, **entry) for name, entry in stated["experiments"].items()}
@@ -46,7 +46,7 @@ def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[s
 
 
 def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
-    """The recipes of a file, its steps, its components alone and on other validation clips, of no claim."""
+    """Name -> experiment: recipes, their steps, components alone, candidates on other validation clips. Of no claim."""
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     entries = {name: {"set": entry["set"]} for name, entry in stated["recipes"].items()} | stated["steps"]
     for component in stated["alone"]["components"]:
@@ -120,7 +120,7 @@ class Runner:
         self._keep(experiment, time.perf_counter() - start)
 
     def result(self, experiment: Experiment, experiments: dict[str, Experiment]) -> dict[str, Any]:
-        """What an experiment came to, ready for JSON."""
+        """For JSON: `experiment`, `data`, `seed`, `against`, `set`, `minutes`, and what `results.compare` gives."""
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}

@@ -1,4 +1,4 @@
-"""Compare two revisions: is b better than a, could that be luck, and what moved?
+"""Compare two revisions: is b better than a, could that be chance, and which frames made the difference?
 
     python -m experiments.compare main workspace
     python -m experiments.compare softer harder --json difference.json --picture difference.png
@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from project import revisions
 from vad import VadError
 from vad.evaluation import comparison, plots
-from vad.storage import files
+from vad.storage import files, tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -37,9 +37,10 @@ FEW_CLIPS = (
 
 
 def compare(names: tuple[str, str], parts: list[str], draws: int) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """All that sets two revisions apart, ready for JSON, and the paired frames of each part.
+    """How two revisions differ, ready for JSON, and part -> its paired frames.
 
-    Raises VadError when a revision can't be read, or the two differ in frames or labels.
+    `a` and `b`, their names; `parameters`, dotted key -> `a` and `b` for each that differs; `parts`, part -> what
+    `comparison.compare` gives. Raises VadError when a revision can't be read, or the two differ in frames or labels.
     """
     a, b = (revisions.read(name) for name in names)
     result: dict[str, Any] = {"a": a.name, "b": b.name, "parameters": _differing(a.params, b.params), "parts": {}}
@@ -152,9 +153,7 @@ def draw(path: Path, result: dict[str, Any], tables: dict[str, pd.DataFrame]) ->
         )  # fmt: skip
     figure.suptitle(f"{result['b']} against {result['a']}", fontsize=12)
     figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close(figure)
+    plots.save(figure, path, 90)
 
 
 def _bars(axis: Axes, rows: list[dict[str, Any]], what: str) -> None:
@@ -188,20 +187,20 @@ def _ranks(axis: Axes, table: pd.DataFrame, result: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revisions", nargs=2, metavar="REVISION")
-    parser.add_argument("--part", choices=list(revisions.PARTS), help="this part alone")
+    parser.add_argument("--part", choices=list(tables.PARTS), help="this part alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what moved here, as a PNG")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws")
     arguments = parser.parse_args()
     a, b = arguments.revisions
     try:
-        result, tables = compare((a, b), [arguments.part] if arguments.part else list(revisions.PARTS), arguments.draws)
+        result, paired = compare((a, b), [arguments.part] if arguments.part else list(tables.PARTS), arguments.draws)
     except VadError as error:
         sys.exit(str(error))
     if arguments.json:
         files.write_json(arguments.json, result)
     if arguments.picture:
-        draw(arguments.picture, result, tables)
+        draw(arguments.picture, result, paired)
     print(describe(result))
 
 

@@ -80,7 +80,7 @@ def _weighed(positives: np.ndarray, negatives: np.ndarray, weights: np.ndarray) 
 
 
 def intervals(labels: np.ndarray, difference: Difference, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of a difference by each of METHODS."""
+    """Method of METHODS -> the 95 % interval that it gives of a difference."""
     count = len(labels)
     weights, _ = clip_counts(labels.sum(1), FRAMES - labels.sum(1), DRAWS, rng)
     values, slopes = difference(weights.astype(float))

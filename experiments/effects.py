@@ -85,7 +85,7 @@ class Reading:
 
 
 def read_results(folder: Path) -> dict[str, Results]:
-    """Results by data set, then by experiment."""
+    """Data set -> experiment -> its result."""
     found: dict[str, Results] = {}
     for path in sorted(folder.glob("*/*.json")):
         found.setdefault(path.parent.name, {})[path.stem] = json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments import ablations, effects, verdicts
 from experiments.effects import BY_PERCENTILE, Reading, Results
-from experiments.experiment import Experiment
+from experiments.experiment import BASE, Experiment
 from experiments.verdicts import Tested, Verdict
 from project import workspaces
 
@@ -44,7 +44,7 @@ def gather() -> Evidence:
     """The evidence as experiments/results/ and experiments/ablations.yaml have it."""
     stated, experiments = ablations.load()
     claims, border = stated["claims"], stated["effect"]
-    everything = effects.read_results(ablations.RESULTS)
+    everything = {name: ran for name, ran in effects.read_results(ablations.RESULTS).items() if BASE in ran}
     readings = {name: reading(name, results) for name, results in everything.items()}
     tested = {name: verdicts.tested(claims, results, readings[name]) for name, results in everything.items()}
     scenes = {

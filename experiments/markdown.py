@@ -1,16 +1,21 @@
-"""Figures as they stand in generated pages."""
+"""Markdown of generated pages: tables, and figures as they stand there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from experiments.effects import Effect
 
 END = "<!-- end -->"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+def row(cells: Iterable[object]) -> str:
+    """A row of a table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def table(heads: Sequence[str], rows: Iterable[Iterable[object]] = ()) -> str:
+    """A table; without rows what stands above them."""
+    return "\n".join(map(row, (heads, ["---"] * len(heads), *rows)))
 
 
 def between(text: str, mark: str, content: str) -> str:

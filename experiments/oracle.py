@@ -63,10 +63,10 @@ def placed(folder: Path) -> pd.DataFrame:
 
 
 def greedy_mixture(values: pd.DataFrame, labels: np.ndarray, prevalence: float) -> tuple[dict[str, float], float]:
-    """Shares of columns (T,) whose sum ranks `labels` (T,) best, and the AP it gets; found one addition at a time.
+    """Column -> its share in the sum of columns (T,) that ranks `labels` (T,) best, and the AP of that sum, 0..1.
 
-    Each step adds the column, one it has or another, that leaves the highest AP; the best of all steps counts. R.
-    Caruana et al., Ensemble selection from libraries of models, ICML 2004.
+    A greedy search: each step adds the column that gives the highest AP, perhaps one that is in the sum already; the
+    best of all steps counts. R. Caruana et al., Ensemble selection from libraries of models, ICML 2004.
     """
     total, best = np.zeros(len(values)), 0.0
     taken, shares = {str(name): 0 for name in values}, dict[str, float]()
@@ -84,7 +84,12 @@ def greedy_mixture(values: pd.DataFrame, labels: np.ndarray, prevalence: float) 
 
 
 def tune(dataset: str) -> dict[str, Any]:
-    """The best single component and the best mixture by the labels of the test frames, without and with BY_PLACE."""
+    """The best single component and the best mixture, by the labels of the test frames; every AP is in 0..1.
+
+    `oracle`, a warning; `data`, the data set; `best_single`: its `component` and `ap_at_prevalence`; of the mixture
+    `ap_at_prevalence` and `chosen`, component -> share; `by_place`, the same with BY_PLACE among the components;
+    `alone`, component -> AP at the prevalence.
+    """
     folder = workspaces.WORKSPACES / dataset
     if not (folder / "data/labelled_scores.csv").exists():
         raise VadError(f"{dataset}: has not been scored; `make ablation NAME=base DATA={dataset}`")

@@ -20,7 +20,7 @@ from experiments.effects import FIGURE, Results
 from experiments.experiment import BASE, Experiment
 from experiments.markdown import between, table
 from project import workspaces
-from vad.storage import files
+from vad.storage import files, tables
 
 README = Path(__file__).parents[1] / "README.md"
 MARK = "<!-- made by experiments/past_the_ceiling.py -->"
@@ -28,7 +28,6 @@ PAGE = Path(__file__).with_name("past_the_ceiling.md")
 DATA = workspaces.of_page("past_the_ceiling")
 DRAWS = workspaces.draws()
 """The replicas again, corrupted by other draws."""
-PARTS = ("validation", "benchmark")
 HEAD = """\
 Made by `python -m experiments.past_the_ceiling` from `experiments/results/` and `experiments/recipes.yaml`; not to be
 edited by hand. `make recipe NAME=best` runs a recipe on your data; `make ablation NAME=best DATA=ped2-replica` runs it
@@ -135,7 +134,7 @@ def in_readme(text: str) -> str:
 
 
 def read() -> tuple[dict[str, Any], dict[str, Experiment], dict[str, Results]]:
-    """What recipes.yaml states, its experiments, and the results of the data sets that any of them ran on."""
+    """What recipes.yaml states, name -> experiment, and data set -> its results, where any of them ran on it."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     experiments = ablations.load_recipes()
     found = effects.read_results(ablations.RESULTS)
@@ -196,7 +195,7 @@ def _choice(stated: dict[str, Any], experiments: dict[str, Experiment], found: d
         scored = [found[data][name]["figures"]["benchmark"][FIGURE] for data in stated["chosen_on"]]
         trained = str(experiments[name].networks())
         rows.append([f"`{name}`", trained, f"{mean:.3f}", *(f"{v:.3f}" for v in values), *(f"{v:.3f}" for v in scored)])
-    heads = [f"{data}: {part}" for part in PARTS for data in stated["chosen_on"]]
+    heads = [f"{data}: {part}" for part in tables.PARTS for data in stated["chosen_on"]]
     return table(["", "networks", "validation, mean", *heads], rows)
 
 
@@ -205,7 +204,7 @@ def _trust(stated: dict[str, Any], found: dict[str, Results]) -> str:
     for data in DATA:
         ran = {name: result for name, result in found.get(data, {}).items() if not _other_events(name, stated)}
         parts = [result["figures"] for result in ran.values() if "figures" in result]
-        pairs = [[both[part][FIGURE] for part in PARTS] for both in parts if set(PARTS) <= set(both)]
+        pairs = [[both[part][FIGURE] for part in tables.PARTS] for both in parts if set(tables.PARTS) <= set(both)]
         if len(pairs) > 2:
             rows.append([data, str(len(pairs)), f"{spearmanr(pairs).statistic:+.2f}"])
     return table(["data", "experiments", "rank correlation"], rows)

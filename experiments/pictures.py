@@ -7,13 +7,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.effects import Effect
 from experiments.evidence import Evidence
 from vad.evaluation import plots
-from vad.storage import files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -58,7 +56,8 @@ def draw_claims(path: Path, known: Evidence) -> None:
     )
     handles = [Line2D([], [], color=COLOURS.get(name, "grey"), linewidth=2, label=name) for name in sources]
     axis.legend(handles=handles, fontsize=7, loc="lower right")
-    _save(figure, path)
+    figure.tight_layout()
+    plots.save(figure, path, 80)
 
 
 def _bar(axis: Axes, height: float, effect: Effect, colour: str, bold: bool) -> None:
@@ -99,7 +98,8 @@ def draw_experiments(path: Path, known: Evidence) -> None:
         axis.set_xlabel("change in AP at .2456", fontsize=8)
     axes.flat[0].set_yticks(np.arange(len(ran)), ran)
     axes.flat[0].invert_yaxis()
-    _save(figure, path)
+    figure.tight_layout()
+    plots.save(figure, path, 80)
 
 
 def _difference(known: Evidence, data: str, name: str) -> Effect | None:
@@ -114,10 +114,3 @@ def _column(axis: Axes, found: Sequence[Effect | None]) -> None:
             colour = plots.ANOMALOUS if clear and effect.value < 0 else plots.NORMAL if clear else "grey"
             axis.plot([effect.low, effect.high], [place, place], color=colour, linewidth=1.2)
             axis.plot(effect.value, place, marker="<" if effect.value < 0 else ">", color=colour, markersize=4)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
-    plt.close(figure)

@@ -23,11 +23,11 @@ REFERENCE = "reference"
 
 
 def recipes() -> dict[str, Experiment]:
-    """Every recipe and every step by its name; `reference` changes nothing."""
+    """Every recipe and every step by its name; `reference` is params.yaml with every frame in training."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     known = ablations.load_recipes()
     names = (*stated["recipes"], *stated["steps"])
-    return {REFERENCE: Experiment(REFERENCE, 0, {})} | {name: known[name] for name in names}
+    return {REFERENCE: Experiment(REFERENCE, 0, {"data.folds": 0})} | {name: known[name] for name in names}
 
 
 def free_name(recipe: str) -> str:

@@ -1,4 +1,4 @@
-"""What an experiment came to against another, from the files that both left: figures, differences, groups of frames."""
+"""An experiment beside another, from the files that both left: figures, differences, groups of frames."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -22,7 +22,7 @@ READ = (
     "metrics/plots/loss.csv",
 )
 """What is kept of an experiment, to compare it with."""
-PARTS = {"benchmark": "test", "validation": "validation"}
+PARTS = tables.PARTS
 GROUPS = ("flipped", "noisy")
 CURVE = ("steps", "holdout", "feature_variance", "effective_rank", "score_spread")
 DRAWS, SEED = 1000, 82

@@ -72,7 +72,7 @@ def tested(claims: Claims, results: Results, reading: Reading) -> Tested:
 
 
 def judge(claims: Claims, results: Results, border: float, reading: Reading) -> dict[int, Verdict]:
-    """The verdict of a data set on each claim."""
+    """Claim -> the verdict of a data set on it."""
     verdicts = decide(claims, tested(claims, results, reading), border)
     for number, claim in claims.items():
         if claim["tests"][0]["experiment"] == "any" and kinds_of(results):
@@ -98,7 +98,7 @@ def pooled(claims: Claims, by_scene: Mapping[str, Sequence[Tested]]) -> Tested:
 
 
 def decide(claims: Claims, found: Tested, border: float) -> dict[int, Verdict]:
-    """The verdicts that effects give, Holm's correction over all claims that any effect is known of."""
+    """Claim -> the verdict that effects give, Holm's correction over all claims that any effect is known of."""
     raw: dict[int, tuple[str, float, Effect]] = {}
     for number, tests in found.items():
         # A test that can't be run leaves those that were: refuting takes one, holding takes all.
@@ -156,7 +156,7 @@ def _raw_verdict(found: list[Effect], border: float, complete: bool) -> tuple[st
 
 
 def holm(values: dict[int, float]) -> dict[int, float]:
-    """p values after Holm's correction (1979), in [0, 1]; they keep their order."""
+    """Claim -> its p value after Holm's correction (1979), in [0, 1]; they keep their order."""
     corrected, highest = {}, 0.0
     for rank, key in enumerate(sorted(values, key=lambda key: values[key])):
         highest = max(highest, min(1.0, (len(values) - rank) * values[key]))

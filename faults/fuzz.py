@@ -37,18 +37,22 @@ def write_every_kind(root: Path) -> None:
         stage_runner.write_video(root / "testing" / f"{suffix}.{suffix}", frames(12, seed), codec)
 
 
-def mutate(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
-    """Some bytes flipped, the end cut off, or two stretches swapped: how, and the content then."""
+def mutate(data: bytes, rng: np.random.Generator, head: int = 0, text: bool = False) -> tuple[str, bytes]:
+    """Some bytes flipped, the end cut off, or two stretches swapped: how, and the content then.
+
+    It happens in the first `head` bytes, or anywhere where that is 0. Of `text` what is flipped stays ASCII.
+    """
     how = str(rng.choice(["flipped", "cut", "swapped"]))
     content = bytearray(data)
+    size = min(head or len(data), len(data))
     if how == "flipped":
-        for at in rng.integers(0, len(data), rng.integers(1, 17)):
-            content[at] ^= int(rng.integers(1, 256))
+        for at in rng.integers(0, size, rng.integers(1, 17)):
+            content[at] ^= int(rng.integers(1, 32 if text else 256))
     elif how == "cut":
-        del content[rng.integers(0, len(data)) :]
+        del content[rng.integers(0, size) :]
     else:
-        length = int(rng.integers(1, max(2, len(data) // 8)))
-        one, other = sorted(int(at) for at in rng.integers(0, len(data) - length, 2))
+        length = int(rng.integers(1, max(2, size // 8)))
+        one, other = sorted(int(at) for at in rng.integers(0, size - length, 2))
         content[one : one + length], content[other : other + length] = (
             content[other : other + length],
             content[one : one + length],
@@ -57,7 +61,7 @@ def mutate(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
 
 
 def run(number: int, seed: int, sound: dict[str, Path], kept: Path) -> dict[str, str]:
-    """One mutated input: its kind of file, how it was mutated, how it ended. What ended badly is kept."""
+    """One mutated input: its `kind` of file, the `mutation`, its `end` (result, one line or bad). A bad one is kept."""
     rng = np.random.default_rng([seed, number])
     kind = str(rng.choice([*IMAGES, *VIDEOS, "zip"]))
     mode = str(rng.choice(["fail", "impute"]))

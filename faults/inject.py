@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments import markdown
 from faults import stage_runner
 from faults.catalogue import GROUPS, READY, Fault
 from faults.damage import TRUTH
@@ -40,13 +41,12 @@ def report() -> str:
             texts = list(progress(parallel(partial(outcome, sound=sound), runs), title.lower(), len(runs)))
             heads = [title] + [f"with `data.on_bad_frame: {mode}`" if len(modes) > 1 else "outcome" for mode in modes]
             rows = [[fault.title, *texts[at * len(modes) :][: len(modes)]] for at, fault in enumerate(faults)]
-            lines = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
-            parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
+            parts.append(f"## {title}\n\n{markdown.table(heads, rows)}\n")
     return "\n".join(parts)
 
 
 def prepare(temporary: Path) -> dict[tuple[str, ...], Path]:
-    """Sound data sets, each with what some stages made of it."""
+    """Stages -> a sound data set with what they have made of it."""
     folders: dict[tuple[str, ...], Path] = {}
     for stages in ((), READY):
         folder = folders[stages] = temporary / ("sound" if not stages else "ready")

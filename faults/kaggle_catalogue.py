@@ -17,6 +17,7 @@ from pathlib import Path
 
 from competition import client, leaderboard, pull, push, submit
 from competition.leaderboard import Entry
+from experiments import markdown
 from faults import damage, inject, stage_runner
 from faults.damage import Break
 from faults.kaggle_server import Server
@@ -137,12 +138,8 @@ def tables() -> str:
         ("`make submit`", list(zip([fault.title for fault in SUBMISSIONS], submissions, strict=True))),
         ("`make kaggle-pull`", list(zip([fault.title for fault in RUNS], runs, strict=True))),
     ]
-    return "\n".join(_table(title, rows) for title, rows in parts)
-
-
-def _table(title: str, rows: list[tuple[str, str]]) -> str:
-    lines = [f"| {what} | {seen} |" for what, seen in [("what goes wrong", "what you see"), ("---", "---"), *rows]]
-    return f"### {title}\n\n" + "\n".join(lines) + "\n"
+    heads = "what goes wrong", "what you see"
+    return "\n".join(f"### {title}\n\n{markdown.table(heads, rows)}\n" for title, rows in parts)
 
 
 def packed(sound: Path, breaks: Break) -> bytes:

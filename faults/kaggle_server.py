@@ -44,7 +44,7 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def environment(self, home: Path, token: str | None = TOKEN) -> dict[str, str]:
-        """The variables with which a client talks to this server and to nothing else, its files in `home`."""
+        """Variable -> value with which a client talks to this server and to nothing else; its files are in `home`."""
         proxy = f"http://127.0.0.1:{self.server_address[1]}"
         variables = {
             "HOME": str(home), "KAGGLE_CONFIG_DIR": str(home / ".kaggle"), "KAGGLE_API_ENVIRONMENT": "LOCALHOST",

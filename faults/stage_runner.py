@@ -23,12 +23,15 @@ from stages import run
 
 TOP = Path(__file__).parents[1]
 STAGES = ("check", "fetch", "extract", "validation", "diagnose", "resize", "evaluate", "submission")
+PIPELINE = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ROOT = Path("data/external")
 SMALL_DISK = 20_000
+HANGS = 600.0
+"""Seconds after which a process is killed: it hangs."""
 # A server that has imported the stages forks for each run: hundreds of runs in the time of some imports.
 _SERVER = multiprocessing.get_context("forkserver")
-_HEAVY = "competition.submit", "matplotlib.pyplot", "requests"
-_SERVER.set_forkserver_preload([*(f"stages.{stage}" for stage in STAGES), *_HEAVY])
+_PRELOADED = [*(f"stages.{stage}" for stage in STAGES), "competition.submit", "matplotlib.pyplot", "requests"]
+_SERVER.set_forkserver_preload(_PRELOADED)
 # Starting a process collects the exit codes of all: two threads that read one at once would both get it wrong.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -53,11 +56,10 @@ def run_stages(
     `limit` is what the machine lacks: `disk` (files end at SMALL_DISK bytes) or `permission` (to read what its
     mode forbids, which root otherwise may). `environment` is added to this process's.
     """
-    commands = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     printed, notes = "", list[str]()
     for stage in stages:
         notes += [printed] * bool(printed)
-        code, printed = alone(folder, _stage, shlex.split(commands[stage]["cmd"])[2:], limit, environment=environment)
+        code, printed = alone(folder, call, stage, limit, environment=environment)
         if code != 0:
             break
     return Outcome(stage, code, printed, "\n".join(notes))
@@ -72,7 +74,7 @@ def alone(
         process = _SERVER.Process(target=_run, args=arguments)
         with _ONE_AT_A_TIME:
             process.start()
-        if not wait([process.sentinel], 120):
+        if not wait([process.sentinel], HANGS):
             process.kill()
             wait([process.sentinel])
         with _ONE_AT_A_TIME:
@@ -90,7 +92,14 @@ def _run(
     function(*arguments)
 
 
-def _stage(arguments: list[str], limit: str) -> None:
+def preload(*modules: str) -> None:
+    """Let the server import more modules; to be called before it forks for the first time."""
+    _SERVER.set_forkserver_preload([*_PRELOADED, *modules])
+
+
+def call(stage: str, limit: str = "") -> None:
+    """Run a stage in this process and the working folder, with the command line that dvc.yaml has for it."""
+    arguments = shlex.split(PIPELINE[stage]["cmd"])[2:]
     if limit == "disk":
         resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_DISK, SMALL_DISK))
     if limit == "permission" and os.geteuid() == 0:

@@ -1,1 +1,1 @@
-"""The checkout itself: Git, DVC, its revisions, its clones for data sets, and how a process in it ends."""
+"""Git and DVC of this folder, its revisions, its clones for data sets, and how its processes end."""

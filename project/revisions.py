@@ -16,8 +16,6 @@ from vad.storage import tables
 
 WORKSPACE = "workspace"
 SCORES, PARAMS = "data/labelled_scores.csv", "params.yaml"
-PARTS = {"validation": "validation", "benchmark": "test"}
-"""The parts that may have labels, and the split that each is about."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def read(name: str) -> Revision:
 
 
 def parameters(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested parameters by dotted key: {"train": {"epochs": 10}} -> {"train.epochs": 10}."""
+    """Nested parameters as dotted key -> value: {"train": {"epochs": 10}} -> {"train.epochs": 10}."""
     if not isinstance(values, dict) or not values:
         return {prefix: values}
     flat: dict[str, Any] = {}
@@ -59,7 +57,7 @@ def _load(name: str, root: Path) -> Revision:
         raise VadError(f"{name}: it has no {SCORES}; score its frames with `dvc repro evaluate` there")
     scores = tables.read_csv(root / SCORES, [*tables.KEYS, "score", "label", "kind"])
     by_split = dict(list(scores.groupby("split")))
-    parts = {part: by_split[split] for part, split in PARTS.items() if split in by_split}
+    parts = {part: by_split[split] for part, split in tables.PARTS.items() if split in by_split}
     values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
     return Revision(name, parameters(values), parts)
 

@@ -24,12 +24,12 @@ AUTHOR = {f"GIT_{who}_{what}": "experiments" for who in ("AUTHOR", "COMMITTER") 
 
 
 def datasets() -> dict[str, dict[str, Any]]:
-    """The rows of experiments/datasets.yaml by name."""
+    """Data set -> its row of experiments/datasets.yaml."""
     return yaml.safe_load(DATASETS.read_text(encoding="utf-8"))
 
 
 def of_page(page: str) -> dict[str, str]:
-    """The data sets that a generated page has columns for, in order, and what each is."""
+    """Data set that a generated page has a column for, in order -> what it is, in words."""
     return {name: row["says"] for name, row in datasets().items() if page in row.get("pages", ())}
 
 
@@ -39,7 +39,7 @@ def draws() -> list[str]:
 
 
 def scenes() -> dict[str, list[str]]:
-    """The scenes that verdicts on real clips pool, and the data sets of each: draws of the same videos' corruption."""
+    """Scene that verdicts on real clips pool -> its data sets: draws of the same videos' corruption."""
     found: dict[str, list[str]] = {}
     for name in datasets():
         if scene := _origin(name).get("scene"):
@@ -48,7 +48,7 @@ def scenes() -> dict[str, list[str]]:
 
 
 def sources(dataset: str) -> dict[str, str]:
-    """The video that a test clip of a data set was cut from, of those clips that share one with another."""
+    """Test clip of a data set -> the video it was cut from, of those clips that share one with another."""
     return _origin(dataset).get("source", {})
 
 
@@ -59,7 +59,7 @@ def _origin(dataset: str) -> dict[str, Any]:
 
 
 def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> dict[str, Any]:
-    """What a data set changes in params.yaml, by dotted key, with the environment's variables put in.
+    """What a data set changes in params.yaml, dotted key -> value, with the environment's variables put in.
 
     Raises VadError for a data set that experiments/datasets.yaml lacks, and for a variable that is not set.
     """
@@ -96,7 +96,7 @@ def prepare(dataset: str) -> Path:
     if computed:
         # Metrics are Git's, not DVC's: without them DVC would not take what it has of a stage for its output.
         git(folder, "checkout", "--quiet", computed, "--", "dvc.lock", "metrics")
-        # Nor does its run cache know a stage with metrics: what an experiment has trained would be trained back.
+        # DVC's run cache keeps no stage with metrics: going back from an experiment would train again.
         for _ in dvc(folder, "checkout", "--force", "--allow-missing"):
             pass
     return folder

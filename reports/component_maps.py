@@ -1,4 +1,4 @@
-"""The anatomy of an alarm: which component raised it and where in the frame.
+"""Component maps: which component raised an alarm, and where in the frame.
 
     python -m reports.component_maps maps docs/images/maps.png test/04/100 validation/05-1/60
     python -m reports.component_maps timelines docs/images/timelines.png 01 04 101
@@ -25,21 +25,21 @@ from vad.components import memory, motion, pooling, prediction, residual
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import autoencoder, predictor
-from vad.quality import repair
+from vad.quality import diagnosis, repair
 from vad.scoring import calibration, fusion
-from vad.storage import files, tables
+from vad.storage import tables
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Path("data/diagnosis.csv")
-VALIDATION, RESIZED = Path("data/validation/clips"), Path("data/resized")
+VALIDATION, RESIZED = Path("data/validation"), Path("data/resized")
 AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
 LABELLED = Path("data/labelled_scores.csv")
 ERROR = "reconstruction"
 MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps("memory"), ERROR)
-"""The maps that can be had of a frame. The components of the reconstruction share one, the autoencoder's error."""
+"""All maps of a frame that there may be. The components of the reconstruction share one, the autoencoder's error."""
 CALIBRATED = ("calibrated", "calibrated_above")
 
 
@@ -48,7 +48,7 @@ def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
     place = position(clip, number)
     second = min(max(place, 1), len(clip) - 1)
     numbers = clip.numbers[[max(second - 1, 0), second]].tolist()
-    before, image = (motion.scaled(motion.luma(clip, n), size) for n in numbers)
+    before, image = (motion.scaled(diagnosis.luma(clip, n), size) for n in numbers)
     return motion.Pair(before, image, max(1, numbers[1] - numbers[0]))
 
 
@@ -61,7 +61,7 @@ def position(clip: clips.Clip, number: int) -> int:
 
 
 class Maps:
-    """Where each component finds a frame strange: as `local` pools it, blocks in units of what is usual at a place."""
+    """How unusual each block of a frame is to each component: in units of what is usual at its place, as in `local`."""
 
     def __init__(self, settings: params.Params, wanted: Collection[str]) -> None:
         """`wanted` are names of maps; there are those in MAPPED.
@@ -70,8 +70,9 @@ class Maps:
         """
         self.undo = settings.repair
         self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
-        moving = [name for name in registry.maps("motion") if name in wanted]
-        self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), moving) if moving else None
+        moving = tuple(name for name in registry.maps("motion") if name in wanted)
+        asked = settings.motion.model_copy(update={"components": moving})
+        self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), asked) if moving else None
         self.of_clip: dict[str, Callable[[clips.Clip], list[np.ndarray]]] = {}
         if "prediction" in wanted:
             network, size = predictor.load(PREDICTOR), settings.predict.batch_size
@@ -98,14 +99,14 @@ class Maps:
 
     def names(self) -> list[str]:
         """The maps that there are of every frame."""
-        return [*(self.normality.components if self.normality else ()), *self.of_clip]
+        return [*(self.normality.places if self.normality else ()), *self.of_clip]
 
     def frame(self, split: str, video: str, number: int) -> np.ndarray:
         """A frame (H, W, 3) uint8 as the components saw it: repaired. Raises VadError when it is absent."""
         return self._whole(split, video).frame(number)
 
     def maps(self, split: str, video: str, number: int) -> dict[str, np.ndarray]:
-        """The map (h, w) of a test or validation frame by name. Raises VadError when the frame is absent."""
+        """Name -> its map (h, w) of a test or validation frame. Raises VadError when the frame is absent."""
         found: dict[str, np.ndarray] = {}
         if self.normality:
             moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
@@ -121,8 +122,7 @@ class Maps:
     def _whole(self, split: str, video: str) -> clips.Clip:
         key, clip = self._opened
         if clip is None or key != (split, video):
-            folder = VALIDATION if split == "validation" else FRAMES / split
-            stored = clips.open_zip(folder / f"{video}.zip")
+            stored = clips.open_zip(clips.folder_of(FRAMES, VALIDATION, split) / f"{video}.zip")
             found = repair.found_in(self.diagnosed, split, stored)
             clip = repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
             self._opened = (split, video), clip
@@ -156,7 +156,7 @@ def draw_maps(path: Path, frames: Sequence[str]) -> None:
         for axis in row:
             axis.axis("off")
     figure.tight_layout()
-    _save(path)
+    plots.save(figure, path, 90)
 
 
 def parts(settings: params.Params) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def draw_timelines(path: Path, videos: Sequence[str]) -> None:
     figure.supxlabel("frame number", fontsize=8)
     figure.supylabel("standard deviations of normal frames, summed", fontsize=8)
     figure.tight_layout()
-    _save(path)
+    plots.save(figure, path, 90)
 
 
 def _stack(axis: Axes, clip: pd.DataFrame) -> None:
@@ -206,12 +206,6 @@ def _stack(axis: Axes, clip: pd.DataFrame) -> None:
     )  # fmt: skip
     axis.set_yscale("symlog", linthresh=10)
     axis.tick_params(labelsize=7)
-
-
-def _save(path: Path) -> None:
-    with files.replacing(path) as temporary:
-        plt.savefig(temporary, dpi=90, metadata={"Software": None})
-    plt.close()
 
 
 if __name__ == "__main__":

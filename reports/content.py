@@ -1,4 +1,4 @@
-"""What the report says of frames: scores with truth and corruption, curves, shares, the frames that went most wrong."""
+"""What the report shows of frames: scores with truth and corruption, curves, shares, false alarms and misses."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -48,10 +48,11 @@ def read_frames() -> pd.DataFrame:
 
 
 def describe_clips(frames: pd.DataFrame) -> list[dict[str, Any]]:
-    """The clips of a split, ready for JSON: by frame its number, score, rank (1: the highest), marks, label and kind.
+    """The clips of a split, ready for JSON, a dict each.
 
-    `missing` has the runs [first, last] of numbers that are absent inside the clip. Clips without labels have neither
-    label nor kind.
+    `video`, its name; a value a frame of `frame` (its number), `score`, `rank` (1: the highest), `flipped`, `noisy`,
+    `frozen` (0 or 1), and where there are labels `label` (0 or 1) and `kind`; `missing`, the runs [first, last] of
+    numbers that are absent inside the clip.
     """
     ranked = frames.assign(rank=frames["score"].rank(ascending=False, method="min").astype(int))
     described = []
@@ -78,10 +79,11 @@ def labelled(frames: pd.DataFrame) -> bool:
 
 
 def curve(frames: pd.DataFrame, draws: int, seed: int) -> dict[str, Any] | None:
-    """Precision over recall, and by recall the 95 % interval of the precision over resamples of the clips.
+    """Precision over recall, with the 95 % interval of the precision over resamples of the clips.
 
-    With the parameters of `evaluate` the resamples are those of its intervals. `low` and `high` are empty where a
-    single clip gives none; None where one class alone gives no curve.
+    `recall` and `precision`, the curve; `band`, recalls, with `low` and `high`, the interval there: empty for a single
+    clip; `base_rate`, the share of anomalous frames; all in 0..1. `descriptive`: fewer than ten clips. None for one
+    class. With the parameters of `evaluate` the resamples are those of its intervals.
     """
     if frames["label"].nunique() < 2:
         return None
@@ -112,7 +114,7 @@ def _precision_by_recall(frames: pd.DataFrame) -> Callable[[np.ndarray], dict[st
 
 
 def worst(frames: pd.DataFrame) -> list[dict[str, Any]]:
-    """The frames that most deserve a look, in groups of a title and rows (video, frame).
+    """The frames that most deserve a look, in groups: `title`, and `frames`, each with `video` and `frame` (number).
 
     With labels: normal frames of the highest scores, and anomalous frames of the lowest; else the highest scores.
     """
@@ -136,10 +138,10 @@ def _apart(frames: pd.DataFrame, highest: bool) -> list[dict[str, Any]]:
 
 
 def describe_shares(shares: pd.DataFrame, part: str) -> dict[str, Any]:
-    """By scope (clip, kind) what each adds to the AP of a part, largest first, and `most`: what a perfect order would.
+    """Scope (clip or kind) -> what each clip or kind adds to the AP of a part, a dict each, the largest share first.
 
-    `shares` is metrics/shares.csv. A frame adds its precision divided by the number of anomalous frames: a clip or
-    kind adds at most the share of these that it has.
+    `name`; `frames` and `positives` (anomalous frames), how many; `ap_share`, what it adds; `most`, what it would add
+    in a perfect order: its share of the anomalous frames. `shares` is metrics/shares.csv.
     """
     rows = shares[shares["part"] == part]
     described = {}

@@ -1,4 +1,4 @@
-"""Films: what the pipeline saw in each clip, to show to others.
+"""Films: videos that show what the pipeline found in each clip.
 
     python -m reports.film                       # every test clip: metrics/films/test-01.mp4 and so on
     python -m reports.film 04 --split validation
@@ -36,7 +36,7 @@ NEEDED = [content.SCORES, content.LABELLED, content.DIAGNOSIS]
 
 
 class Heat:
-    """Where the weighted components find a frame strange, combined by their weights."""
+    """Where the weighted components find a frame unusual, combined by their weights."""
 
     def __init__(self, settings: params.Params) -> None:
         """Learns what is usual anew, which takes a while."""
@@ -62,9 +62,9 @@ class Heat:
 
 
 def weights(settings: params.Params) -> dict[str, float]:
-    """The maps that the score is made of, by name, and the weight of each: that of its components, summed.
+    """Name of a map that the score is made of -> its weight: that of its components, summed.
 
-    Components of the frame as a whole have none: what its diagnosis measures, for example.
+    Components that have no map, such as those of the diagnosis, are left out.
     """
     found: dict[str, float] = {}
     for component, weight in settings.aggregate.weights.items():
@@ -94,7 +94,7 @@ def path_of(split: str, clip: str) -> Path:
 
 
 def link(rows: pd.DataFrame, folder: Path) -> dict[str, Any] | None:
-    """The film of a clip, for a page in `folder`: its address from there, and whether it is of other scores than these.
+    """The film of a clip, for a page in `folder`: its `address` from there; whether it is `outdated`, of other scores.
 
     `rows` are the clip's of `content.read_frames`. None where there is no film, or it lies outside the folder: the
     address would tell where things are on this machine.
@@ -162,7 +162,7 @@ def pictures(frames: pd.DataFrame, clip: str, settings: params.Params, heat: Hea
 
 
 def make(split: str, clips: Collection[str]) -> None:
-    """Write the films of clips of a split, of all where none is named, and say what came of it.
+    """Write the films of the named clips of a split, or of all, and print a line for each.
 
     Raises VadError when a clip is unknown or an output of the pipeline is missing.
     """

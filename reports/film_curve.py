@@ -1,4 +1,4 @@
-"""What a film tells of a clip beside its frames, and the curve of it: scores over time, the truth, what was found."""
+"""What a film shows of a clip beside its frames, and the curve in it: scores over time, the truth, what was found."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ SOFT, GRID, DARK = "#5a6675", "#e3e8ee", "#8a3c00"
 
 @dataclass(frozen=True)
 class Mark:
-    """Something found in frames: its name, what is said of such a frame, its colour, and of each frame whether (T,)."""
+    """Something found in frames: its name, the text shown at it, its colour, and which frames (T,) have it."""
 
     name: str
     says: str
@@ -33,7 +33,7 @@ class Mark:
 class Story:
     """What is known of a clip's T frames: numbers ascending, scores, ranks (1: the highest of `ranked` frames).
 
-    `labels` (T,) are 1 where anomalous, None where nobody knows; `kinds` says of what kind, where known. `low` and
+    `labels` (T,) are 1 where anomalous, None where unknown; `kinds` are the kinds of events, where known. `low` and
     `high` are the ends of the score's axis. `heat` says what the heat is of, nothing where there is none.
     """
 

@@ -13,7 +13,7 @@ from PIL import Image
 from reports import reconstructions
 from vad.data.clips import Clip
 from vad.models.autoencoder import Autoencoder
-from vad.storage.progress import progress
+from vad.storage.progress import over_clips
 
 MOST = 2500
 """Thumbnails of a page, about: at 12,000 frames every fifth. Of pure noise, which compresses worst, that is 16 MB."""
@@ -21,12 +21,12 @@ SIDE, QUALITY = 112, 60
 LARGE, FINE = 192, 85
 
 
-def thumbnails(clips: Sequence[Clip], most: int = MOST) -> list[list[tuple[int, str]]]:
-    """By clip the (frame number, JPEG in base64) of every n-th frame, starting with the first; n as `most` demands."""
-    step = max(1, math.ceil(sum(map(len, clips)) / most))
+def thumbnails(clips: Sequence[Clip]) -> list[list[tuple[int, str]]]:
+    """By clip the (frame number, JPEG in base64) of every n-th frame, starting with the first; about MOST of them."""
+    step = max(1, math.ceil(sum(map(len, clips)) / MOST))
     return [
         [(int(number), jpeg(clip.frame(int(number)), SIDE, QUALITY)) for number in clip.numbers[::step]]
-        for clip in progress(clips, "making thumbnails")
+        for clip in over_clips(clips, "making thumbnails")
     ]
 
 
@@ -40,9 +40,9 @@ def jpeg(image: np.ndarray, side: int, quality: int) -> str:
 
 
 def explain(model: Autoencoder | None, frame: np.ndarray) -> dict[str, Any]:
-    """A frame (H, W, 3) uint8 -> its input, reconstruction and error map as JPEGs in base64, and the mean error.
+    """A frame (H, W, 3) uint8 -> `input`, `reconstruction`, `error` as JPEGs in base64; `mean_error`, 0..1.
 
-    Without a model the input alone.
+    Without a model `input` alone.
     """
     if model is None:
         return {"input": jpeg(frame, LARGE, FINE)}

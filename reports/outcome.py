@@ -1,4 +1,4 @@
-"""What a run came to, in a few lines for a terminal: the figures, where the files are, what to try next.
+"""The result of a run in a few lines for a terminal: the figures, where the files are, what to try next.
 
 python -m reports.outcome
 """

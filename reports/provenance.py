@@ -1,4 +1,4 @@
-"""Where the report's figures come from: commit, parameters, data and model. No path of this machine is told."""
+"""Where the report's figures come from: commit, parameters, data and model. No path of this machine is shown."""
 
 import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -8,16 +8,18 @@ import yaml
 
 from project import revisions, workspaces
 from vad import VadError
-from vad.models import autoencoder
+from vad.models import saving
 
 LOCK = Path("dvc.lock")
 METRICS = Path("metrics")
 
 
 def provenance(weights: Path) -> dict[str, Any]:
-    """Commit, parameters, data, training and model of the workspace, ready for JSON.
+    """Where the figures of the workspace come from, ready for JSON.
 
-    `stale` names the parameters that were changed after the outputs were made.
+    `commit`: what `commit` gives; `parameters`: dotted key -> value; `stale`: the keys of those that were changed after
+    the outputs were made; `data`, `found`, `training`: metrics/data.json, the counts of metrics/diagnosis.json,
+    metrics/train.json; `model`: what its weights were made of.
     """
     values = revisions.parameters(yaml.safe_load(Path(revisions.PARAMS).read_text(encoding="utf-8")))
     return {
@@ -27,12 +29,12 @@ def provenance(weights: Path) -> dict[str, Any]:
         "data": read_metrics("data"),
         "found": read_metrics("diagnosis")["found"],
         "training": read_metrics("train"),
-        "model": portable(revisions.parameters(autoencoder.read_origin(weights))),
+        "model": portable(revisions.parameters(saving.read_origin(weights))),
     }
 
 
 def commit() -> dict[str, Any] | None:
-    """The commit of the workspace (name, date, subject) and the tracked files changed since; None without Git."""
+    """`name`, `date` and `subject` of the commit; `changed`, the tracked files changed since. None without Git."""
     try:
         name, date, subject = workspaces.git(Path(), "log", "-1", "--format=%h%n%cs%n%s").splitlines()
         changed = workspaces.git(Path(), "status", "--porcelain", "--untracked-files=no").splitlines()
@@ -60,7 +62,7 @@ def read_metrics(name: str) -> Any:
 
 
 def portable(value: Any) -> Any:
-    """Nested values in which an absolute path is its last name alone: where things lie is this machine's affair."""
+    """Nested values in which of an absolute path only the last name is left: a report may be given to others."""
     if isinstance(value, dict):
         return {key: portable(inner) for key, inner in value.items()}
     if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):

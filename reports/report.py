@@ -21,7 +21,7 @@ from competition import leaderboard
 from experiments import compare
 from project import revisions
 from reports import component_maps, content, film, images, provenance
-from stages.evaluate import PARTS
+from stages.evaluate import ABOUT
 from vad import VadError, params, registry
 from vad.data import clips
 from vad.evaluation import metrics, plots
@@ -53,18 +53,23 @@ COLOURS = {
 def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
     """All that a page in `folder` shows, ready for JSON.
 
+    - `parts`: part -> `about`, `figures`, `curve`, `shares`, `clips`, `worst`: see reports/content.py;
+    - `comparison`: what `differences` gives; `provenance`; `leaderboard`: what `submitted` gives;
+    - `without_components`: why components are not shown, empty where they are;
+    - `size`, pixels; `names`, figure -> its title; `few_clips`, a note; `colours`, what -> its colour.
+
     Raises VadError when an output is missing or doesn't fit the others.
     """
     content.require(NEEDED)
     settings = params.load(Path(revisions.PARAMS))
     frames = dict(list(content.read_frames().groupby("split")))
-    splits = {part: split for part, split in revisions.PARTS.items() if split in frames}
+    splits = {part: split for part, split in tables.PARTS.items() if split in frames}
     stored = {part: open_clips(split, frames[split]) for part, split in splits.items()}
     shares = tables.read_csv(SHARES, ["part", "scope", "name", "frames", "positives", "ap_share"])
     evaluation = provenance.read_metrics("evaluation")
     parts = {
         part: {
-            "about": PARTS[part],
+            "about": ABOUT[part],
             "figures": evaluation.get(part),
             "curve": content.curve(frames[split], settings.evaluate.bootstrap, settings.seed),
             "shares": content.describe_shares(shares, part),
@@ -97,7 +102,7 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
 
 
 def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
-    """The resized clips of a split by name. Raises VadError when they are not those that were scored."""
+    """Name -> resized clip of a split. Raises VadError when they are not those that were scored."""
     opened = {clip.video: clip for clip in clips.open_resized(RESIZED, split)}
     if opened.keys() != set(frames["video"]):
         raise VadError(f"{RESIZED}: other clips than in {content.SCORES}; run `dvc repro`")
@@ -105,7 +110,7 @@ def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
 
 
 def add_components(parts: dict[str, Any], settings: params.Params) -> None:
-    """Put into each clip of all parts how strange every weighted component finds its frames, by name.
+    """Put into each clip of all parts what every weighted component adds to the score of its frames, by name.
 
     Raises VadError when a component is missing.
     """
@@ -114,7 +119,7 @@ def add_components(parts: dict[str, Any], settings: params.Params) -> None:
     by_clip = dict(list(added.groupby(["split", "video"])))
     for part, contents in parts.items():
         for clip in contents["clips"]:
-            rows = by_clip[revisions.PARTS[part], clip["video"]].sort_values("frame")
+            rows = by_clip[tables.PARTS[part], clip["video"]].sort_values("frame")
             clip["components"] = {name: content.shorten(rows[name]) for name in names}
 
 
@@ -137,7 +142,7 @@ def add_pictures(
     every = component_maps.Maps(settings, {name.rpartition("_")[0] for name in weighted})
     for part, contents in parts.items():
         rows = [row for group in contents["worst"] for row in group["frames"]]
-        found = [every.maps(revisions.PARTS[part], row["video"], row["frame"]) for row in rows]
+        found = [every.maps(tables.PARTS[part], row["video"], row["frame"]) for row in rows]
         for row, maps in zip(rows, found, strict=True):
             row["maps"] = [
                 {"name": name, "highest": float(cells.max()), "picture": images.heat(cells, highest)}
@@ -147,7 +152,7 @@ def add_pictures(
 
 
 def submitted() -> dict[str, Any] | None:
-    """Whether AP here goes with the score on the leaderboard: lines and a PNG in base64; None before any submission."""
+    """AP here beside the leaderboard: `lines` of text, `picture`, a PNG in base64. None before any submission."""
     entries = leaderboard.read()
     if not entries or not leaderboard.PICTURE.is_file():
         return None
@@ -156,7 +161,11 @@ def submitted() -> dict[str, Any] | None:
 
 
 def differences(against: str, parts: list[str], draws: int) -> dict[str, Any]:
-    """What sets the workspace apart from a revision: parameters, and by part the figures or why there are none."""
+    """How the workspace differs from a revision.
+
+    `against`, its name; `parameters`, dotted key -> `a` and `b`; `parts`, part -> what `comparison.compare` gives,
+    without frames, or a `message` that says why there is nothing.
+    """
     found: dict[str, Any] = {"against": against, "parameters": {}, "parts": {}}
     for part in parts:
         try:

@@ -18,7 +18,8 @@ CHECKPOINTS = Path(".dvc/tmp/checkpoints")
 """State of unfinished trainings: outside DVC's outputs, since it must never be taken for a result."""
 REMEDIES = {
     **dict.fromkeys(FULL, MAKE_ROOM),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "mend the permissions"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions"),
+    errno.EROFS: "mount its disk for writing",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (`ulimit -n`)"),
     **dict.fromkeys((errno.EIO, errno.ELOOP, errno.ENAMETOOLONG), "mend the file or the disk"),
 }

@@ -9,7 +9,7 @@ from vad.storage import tables
 
 
 def main(components: Path, diagnosis: Path, scores: Path) -> None:
-    """Write split, video, frame and score, higher for stranger frames, of every scored frame into `scores`."""
+    """Write split, video, frame and score of every scored frame into `scores`; a higher score is more anomalous."""
     table = fusion.read(components, diagnosis)
     tables.write_csv(scores, fusion.anomaly_scores(table, params.load(PARAMS)))
 

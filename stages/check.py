@@ -1,4 +1,4 @@
-"""Check: every parameter, before anything runs and before DVC clears any output; and what of the pipeline is needed."""
+"""Check: every parameter, before anything runs and before DVC clears any output; and which stages are needed."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def main(checked: Path, needed: Path) -> None:
         if not path.exists():
             raise VadError(f"{PARAMS}: {key} = {str(path)!r}: no such file or folder")
     if "data.root" in there:
-        # Here already: DVC would wait for a pipe in it for ever, and does not see behind links to folders.
+        # Already here: DVC would wait for ever at a pipe in it, and sees no change behind a link to a folder.
         inventory.look(settings.data.root)
     needs.write(needed, registry.needs(settings))
     # A constant: what depends on it reruns when its own parameters change, not when any does.

@@ -15,12 +15,12 @@ from vad.storage.progress import over_clips
 def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: Path, picture: Path) -> None:
     """Write a row a frame into `diagnosed`: what was measured (grey levels, correlations) and what was found (0 or 1).
 
-    `metrics`: the thresholds, of noise and change in grey levels; by split how many frames there are and how many were
-    found flipped, noisy, frozen or missing; precision and recall against the corruption where that is known.
-    `picture`: a plot of it.
+    `metrics`: the `thresholds`, those of noise and change in grey levels; under `found`, by split, what
+    `diagnosis.summarise` gives; under `against_truth`, by split, what `diagnosis.against_truth` gives, where the
+    corruption is known. `picture`: a plot of margin and noise of every frame.
     """
-    folders = {split: frames / split for split in ("train", "holdout", "test")} | {"validation": validation / "clips"}
-    splits = {split: clips.open_zips(folder) for split, folder in folders.items()}
+    order = ("train", "holdout", "test", "validation")
+    splits = {split: clips.open_zips(clips.folder_of(frames, validation, split)) for split in order}
     known = diagnosis.backgrounds(splits["train"])
     measured = pd.concat(
         [

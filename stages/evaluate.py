@@ -11,7 +11,7 @@ from vad.data import labels
 from vad.evaluation import metrics, plots
 from vad.storage import files, tables
 
-PARTS = {
+ABOUT = {
     "validation": "Validation: synthetic events in held-out training clips; choices are made on it",
     "benchmark": "Benchmark: the test clips' own labels; reported, never used to choose",
 }
@@ -33,9 +33,9 @@ def main(
 ) -> None:
     """Write the figures of every part that has labels, and what plots and pages need of them.
 
-    `labelled`: scores with label and kind. `summary`: the few figures that decide; `evaluation`: by part all that
-    `metrics.summarise` gives. `shares`: what each clip and each kind adds to the AP. `pictures`: curves as CSV, and
-    timelines. Raises VadError for labels that don't fit the frames.
+    `labelled`: scores with label (0 or 1) and kind. `summary`: what `metrics.summary` gives; `evaluation`: by part what
+    `metrics.summarise` gives. `shares`: what each clip and each kind adds to the AP, 0..1. `pictures`: curves as CSV,
+    and timelines. Raises VadError for labels that don't fit the frames.
     """
     settings = params.load(PARAMS)
     table = tables.read_csv(scores, [*tables.KEYS, "score"])
@@ -48,10 +48,9 @@ def main(
     # Whole clips come with whole masks; what other labels are given for may have been cut.
     given = labels.find(settings.data.benchmark_labels)
     whole = given is None and registry.SOURCES[settings.data.source].whole
-    for part, split, path in (
-        ("validation", "validation", validation / "labels.csv"),
-        ("benchmark", "test", given or labels.find(truth)),
-    ):
+    paths = {"validation": validation / "labels.csv", "benchmark": given or labels.find(truth)}
+    for part, split in tables.PARTS.items():
+        path = paths[part]
         frames = table[table["split"] == split]
         if path and len(frames):
             known = labels.read_masks(path, frames, whole) if path.is_dir() else labels.read(path)
@@ -67,7 +66,7 @@ def main(
             labelled_by_part.append(frames)
         tables.write_csv(pictures / f"{part}_precision_recall.csv", plots.precision_recall(frames))
         tables.write_csv(pictures / f"{part}_distribution.csv", plots.score_distribution(frames))
-        plots.timeline(pictures / f"{part}_timeline.png", frames, PARTS[part])
+        plots.timeline(pictures / f"{part}_timeline.png", frames, ABOUT[part])
     tables.write_csv(labelled, pd.concat(labelled_by_part)[LABELLED])
     files.write_json(evaluation, figures_by_part)
     loss = json.loads(trained.read_text(encoding="utf-8")).get("train")

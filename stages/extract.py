@@ -43,7 +43,8 @@ VERSION = "2"
 def main(raw: Path, frames: Path, counts: Path) -> None:
     """Write SPLIT/CLIP.zip and index.csv (split, video, frame, imputed, fold) into `frames`.
 
-    `counts`: by split the number of clips, of frames, and of imputed ones. Raises VadError for a bad frame, unless
+    `counts`: by split the number of `clips`, of `frames`, and of `imputed` frames; under `ignored`, by reason, the
+    number of `files` that are not used and the `first` of them. Raises VadError for a bad frame, unless
     `data.on_bad_frame` says impute.
     """
     data = params.load(PARAMS).data
@@ -74,7 +75,10 @@ def main(raw: Path, frames: Path, counts: Path) -> None:
 
 
 def tell_copies(division: Division) -> dict[str, dict[str, Any]]:
-    """Say which training clips are the same; say and count held-out frames whose content training has too."""
+    """Print which training clips are the same, and how many held-out frames have the content of a training frame.
+
+    Returns of these frames, if there are any: reason -> `files`, how many, and `first`, the first of them.
+    """
     for names in division.copies:
         print(f"training clips {', '.join(names)}: the same content; they are kept on one side", file=sys.stderr)
     names = [f"{clip} frame {number}" for clip, numbers in division.left_out.items() for number in numbers.tolist()]

@@ -23,9 +23,9 @@ LABELS, MASKS, README = ("labels.csv", "corruption.csv"), "masks", "README.md"
 def main(raw: Path, labels: Path) -> None:
     """Write manifest.json into `raw`, with the made or unpacked clips, and into `labels` what comes with them, unread.
 
-    The manifest has, by split, each clip's name, path and digest of its content; ignored.json counts the files that
-    are no clip's. Raises VadError for clips that are missing, damaged, or on both sides, and for what must not lie
-    among clips.
+    The manifest has, by split, each clip's name, its path and a digest of its content; ignored.json has, by reason, the
+    number of files that are not used. Raises VadError for clips that are missing, damaged, or both in training and in
+    test, and for what must not lie among clips.
     """
     data = params.load(PARAMS).data
     clear(raw, labels)
@@ -55,7 +55,7 @@ def main(raw: Path, labels: Path) -> None:
 
 
 def clear(raw: Path, labels: Path) -> None:
-    """Empty the two folders, which DVC leaves alone: here is known what this stage has made.
+    """Empty the two folders. DVC leaves them alone, because only this stage knows which files it has made.
 
     Raises VadError, before anything is removed, for a file of somebody else's.
     """
@@ -65,11 +65,12 @@ def clear(raw: Path, labels: Path) -> None:
         (labels, {*LABELS, MASKS, README} if (raw / MANIFEST).exists() else set(), "data/truth"),
     ):
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if path.name not in own:
+            if path.name not in own and not files.is_temporary(path):
                 raise VadError(f"{path}: not made by the pipeline, which empties {folder}; move it to {home}")
     for folder in (labels, raw):  # in this order: labels never lie there without a manifest
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # its content goes, not the folder: a disk may be mounted there
+        for path in sorted(folder.iterdir()):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def make_sample(data: params.Data, raw: Path) -> Path:

@@ -11,22 +11,24 @@ from vad import params
 from vad.data import clips
 from vad.quality import compression, repair
 from vad.storage import files, tables
-from vad.storage.progress import parallel, progress
+from vad.storage.progress import over_clips, parallel
 
 STRESSED = ("validation", "test")
 
 
 def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
-    """Write SPLIT/CLIP.npy, (T, size, size, 3) uint8, into `resized`, an index a split, and what was compressed."""
+    """Write into `resized` SPLIT/CLIP.npy, (T, size, size, 3) uint8, and SPLIT/index.csv (split, video, frame).
+
+    compressed.csv there has the keys of the frames that were saved again as JPEG, as `stress` asks.
+    """
     settings = params.load(PARAMS)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     denoise = settings.repair.denoise != "none"
-    folders = {"train": frames / "train", "holdout": frames / "holdout", "validation": validation / "clips"}
     compressed = []
-    for split, folder in (folders | {"test": frames / "test"}).items():
+    for split in ("train", *tables.SCORED):
         index = [pd.DataFrame(columns=tables.KEYS)]
-        for path in progress(sorted(folder.glob("*.zip")), f"resizing {split}"):
-            with clips.open_zip(path) as clip:
+        for opened in over_clips(clips.open_zips(clips.folder_of(frames, validation, split)), f"resizing {split}"):
+            with opened as clip:
                 keys = clips.keys(split, [clip])
                 quality = {
                     number: compression.jpeg_quality(clip.video, number, settings.stress) for number in keys["frame"]

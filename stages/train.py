@@ -8,11 +8,17 @@ import pandas as pd
 from stages import CHECKPOINTS, PARAMS, code_of, run
 from vad import params
 from vad.data import clips
-from vad.models import autoencoder, checkpoint, runtime, training
+from vad.models import autoencoder, checkpoint, runtime, saving, training
 from vad.storage import files, needs, tables
 
 
 def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path) -> None:
+    """Write the autoencoder's weights, and how its training went; no weights where it is not needed.
+
+    `curve`: what `training.fit` gives, a row an epoch; losses are in the unit of the pixels, 0..1, squared for mse.
+    `metrics`: `needed`; the number of training `frames`; the last row of `curve`; under `untrained` the collapse
+    figures before training. Raises VadError for weights that can't be used, and for a loss that is not finite.
+    """
     if not needs.read(needed):
         needs.write_no_weights(weights)
         tables.write_csv(curve, pd.DataFrame(columns=training.COLUMNS))
@@ -42,7 +48,7 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
         model = autoencoder.Autoencoder(settings.train.encoder, settings.train.pretrained)
         history = training.fit(fabric, model, train, holdout, settings.train, checkpoints)
         untrained = {"untrained": history.loc[0, training.COLLAPSE].to_dict()}
-    autoencoder.save(model, weights, origin)
+    saving.save(model, weights, origin)
     # DVC's plots leave nan out; an empty cell they draw as 0.
     tables.write_csv(curve, history, missing="nan")
     last = history.iloc[-1].dropna().to_dict() | {"epoch": int(history["epoch"].iloc[-1])}

@@ -29,7 +29,7 @@ def trained(resized: Path, settings: params.Params, weights: Path) -> tuple[dict
     `parameters` and `windows`, counts; `epochs`, `steps` and `best_epoch`; `holdout`, the loss of the best epoch, and
     `holdout_of_copying`, that of repeating the last frame; `loss`, by part the loss of each epoch.
     """
-    from vad.models import checkpoint, predictor, predictor_training, runtime
+    from vad.models import checkpoint, predictor, predictor_training, runtime, saving
 
     train, holdout = clips.open_resized(resized, "train"), clips.open_resized(resized, "holdout")
     origin = {"predict": settings.predict.model_dump(mode="json"), "seed": settings.seed}
@@ -40,7 +40,7 @@ def trained(resized: Path, settings: params.Params, weights: Path) -> tuple[dict
     runtime.seed(settings.seed)
     model = predictor.make(settings.predict.network, settings.predict.history)
     history = predictor_training.fit(fabric, model, train, holdout, settings.predict, checkpoints)
-    predictor.save(model, weights, origin)
+    saving.save(model, weights, origin)
     best = predictor_training.best_epoch(history)
     figures = {
         "parameters": sum(tensor.numel() for tensor in model.parameters()),

@@ -18,7 +18,7 @@ Count = Annotated[Integer, Field(ge=1, le=10_000)]
 Rate = Annotated[Number, Field(gt=0, le=1)]
 
 RENAMED = {"static": "noise", "difference": "change"}
-"""Names that keys, components and maps once had -> those of now; what begins with one, too."""
+"""Earlier names of keys, components and maps -> the names of now; also for names that begin with an earlier one."""
 
 
 class Data(Section):
@@ -30,7 +30,7 @@ class Data(Section):
     on_bad_frame: Literal["fail", "impute"]
     sample_seed: Seed
     folds: Annotated[Integer, Field(ge=0, le=16)] = Field(
-        description="0: all clips train; 1: some are held out; more: each is scored by what the others teach"
+        description="0: all clips train; 1: some are held out; more: each fold is scored by the others"
     )
     holdout_clips: Annotated[Integer, Field(ge=1, le=1000)] = Field(description="where folds is 1")
 
@@ -56,7 +56,7 @@ class Resize(Section):
 
 
 class Stress(Section):
-    """What is done to validation and test frames on purpose, to see whether it looks anomalous."""
+    """Damage done to validation and test frames on purpose, to see whether it looks anomalous."""
 
     jpeg_quality: Annotated[Integer, Field(ge=1, le=100)] | None = Field(
         description="a JPEG quality at which frames are saved again"
@@ -65,7 +65,7 @@ class Stress(Section):
 
 
 class Repair(Section):
-    """What is undone of the corruption that `diagnose` finds."""
+    """Which corruption that `diagnose` finds is undone."""
 
     unflip: bool
     denoise: Literal["none", "temporal_median"]
@@ -73,9 +73,10 @@ class Repair(Section):
 
 
 class Motion(Section):
-    """What is measured of consecutive frames and of what should not be there, without training a network."""
+    """Motion, and what differs from the empty scene: measured without a network."""
 
     components: tuple[Annotated[str, OneOf(registry.maps("motion"))], ...]
+    flow: Literal["fast", "medium"] = Field(description="OpenCV's preset of DIS optical flow")
 
 
 class Predict(Section):
@@ -91,7 +92,7 @@ class Predict(Section):
 
 
 class Memory(Section):
-    """The memory of what patches of normal frames look like to a network; the distance to it is a component."""
+    """The memory of normal patches, as features of a network; the distance to the nearest is a component."""
 
     enabled: bool
     features: Annotated[str, OneOf((*registry.NETWORKS, *registry.BACKBONES))]

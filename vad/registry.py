@@ -1,7 +1,7 @@
-"""What the pipeline can be made of, a row each: component families, networks, encoders, backbones, data sources.
+"""What the pipeline can be made of: a row for each component family, network, encoder, backbone and data source.
 
-Whoever needs to know what there is reads it here: parameters, fusion, stages, experiments, reports. Imports nothing of
-the project and nothing heavy. Code is named by a dotted string `module:object`; `load` imports it where it runs.
+Parameters, fusion, stages, experiments and reports read it here. It imports nothing of the project and nothing heavy.
+Code is named by a dotted string `module:object`; `load` imports it where it runs.
 """
 
 import importlib
@@ -21,15 +21,16 @@ ENCODERS = {
     "convnext_tiny": "vad.models.encoders:convnext",
     "vit_b_16": "vad.models.encoders:vision_transformer",
 }
-"""The autoencoder's, torchvision's networks by their names there -> what takes one apart."""
+"""Encoders of the autoencoder, by torchvision's name -> the function that takes that network apart."""
 PREDICTORS = {"unet": "vad.models.predictor:UNet", "convlstm": "vad.models.predictor:ConvLSTM"}
+"""Networks that predict a frame from those before it -> their class."""
 BACKBONES = {
     "resnet18": "layer1 layer2 layer3",
     "resnet50": "layer1 layer2 layer3",
     "wide_resnet50_2": "layer1 layer2 layer3",
     "convnext_tiny": "features.1 features.3 features.5",
 }
-"""Pretrained networks of torchvision that a memory may look through -> where they give layer1 to layer3."""
+"""Pretrained networks of torchvision, for a memory -> the modules whose outputs are layer1, layer2 and layer3."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Family:
     views: bool = False
     """Whether there is a component for each view, COMPONENT/VIEW."""
     held_out: bool = False
-    """Whether it takes held-out frames, which `data.folds: 0` has none of."""
+    """Whether it needs held-out frames: with `data.folds: 0` there are none."""
     out_of_fold: bool = False
-    """Whether training clips can be scored by what the others teach, as `data.folds` above 1 asks."""
+    """Whether it can score each fold of training clips by the other folds, as `data.folds` above 1 asks."""
     switch: str = ""
     """The parameter that turns it on: true, or a list that names the map. Empty: on where a component has a weight."""
     networks: Callable[[Any], Collection[str]] = lambda _: ()
@@ -58,7 +59,7 @@ class Family:
     """Of all parameters and a map -> how many frames before the one that is scored it looks at."""
 
     def components(self) -> dict[str, str]:
-        """Every component and its map."""
+        """Every component -> the map that it comes from."""
         return {f"{name}_{pool}" if pool else name: name for name in self.maps for pool in self.pools or ("",)}
 
 
@@ -85,7 +86,7 @@ FAMILIES = (
     Family(
         "motion",
         stage="motion",
-        maps=("background", "change", "flow", "direction"),
+        maps=("background", "change", "flow", "direction", "velocity"),
         code="vad.components.motion:measure",
         out_of_fold=True,
         switch="motion.components",
@@ -165,7 +166,7 @@ def is_on(family: Family, params: Any) -> bool:
 
 
 def needs(params: Any) -> dict[str, bool]:
-    """Whether each network must be trained and each family measured: by name."""
+    """Network or family -> whether it must be trained or measured."""
     on = [family for family in FAMILIES if family.code and is_on(family, params)]
     wanted = {family.name for family in on} | {network for family in on for network in family.networks(params)}
     return {name: name in wanted for name in (*NETWORKS, *(family.name for family in FAMILIES if family.code))}

@@ -1,4 +1,4 @@
-"""Sections of a parameter file: typed and frozen, what a value may be said once, and one line for what is wrong.
+"""Sections of a parameter file: typed and frozen. Allowed values are stated once; an error is one line.
 
 The file is read by the parser that DVC has, so that both see the same values: YAML 1.2, in which 010 is ten.
 """
@@ -21,11 +21,11 @@ from vad import VadError
 SHOWN = 100
 """Characters of a wrong value that a message shows."""
 LARGEST = 5000
-"""Values that a parameter file may hold: aliases could make it as large as they please."""
+"""Most values that a parameter file may hold: by aliases a small file can expand without limit."""
 
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
-"""Neither takes true for 1, nor text for what it says."""
+"""Strict: true is not 1, and text is not a number."""
 
 
 class OneOf:

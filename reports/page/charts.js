@@ -97,7 +97,7 @@ function drawTimeline(id, clip, [low, high], lanes, colours) {
   return positions;
 }
 
-/** How strange each component finds the frames of a clip, on top of each other. */
+/** How unusual each component finds the frames of a clip, on top of each other. */
 function drawComponents(id, { video, frame, components }) {
   const names = Object.keys(components);
   // From dark to bright, and in the order of the legend from the bottom up: colour is not all that tells them apart.

@@ -111,8 +111,8 @@ function showCurve() {
       "The test frames have no labels: there is nothing to measure.";
     return Plotly.purge("curve");
   }
-  const limits = curve.descriptive ? "; with fewer than ten it only describes these." : ".";
-  const band = curve.band.length ? `Band: 95 % interval, had it been other clips${limits}` :
+  const limits = curve.descriptive ? "; with fewer than ten it only describes these clips." : ".";
+  const band = curve.band.length ? `Band: 95 % interval over clips${limits}` :
     "An interval takes several clips.";
   byId("curve-about").textContent = "From the highest score down: what share of the anomalous frames is found " +
     `(recall), and what share of the frames up to there is anomalous (precision). ${band}`;
@@ -140,7 +140,7 @@ function showShares() {
 function showWorst() {
   const maps = part().worst.some(({ frames }) => frames.some((row) => row.maps.length));
   byId("maps-about").textContent = !maps ? "" : "Beneath them, upright and cleaned where repair says so: where each " +
-    "component of the score finds the frame strange, dark to bright up to the largest here; the number is its " +
+    "component of the score finds the frame unusual, dark to bright up to the largest here; the number is its " +
     "highest, 1 being about the largest that training frames show at a place.";
   byId("worst").replaceChildren(...part().worst.flatMap(({ title, frames }) => [
     element("h3", {}, title), soft(frames.length ? WHY[title] : "There are none."),

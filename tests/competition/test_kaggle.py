@@ -193,7 +193,7 @@ def test_several_who_submit_at_once_lose_no_row_and_send_no_ranking_twice(site: 
         (*twice, single, listed) = pool.map(run, [one, one, other, None])
     assert sorted(code or 0 for code, _ in twice) == [0, 1] and single[0] == listed[0] == 0, (twice, single, listed)
     said = "".join(printed for _, printed in (*twice, single, listed))
-    assert "another `make submit` or `make leaderboard` is at it; waiting" in said
+    assert "another `make submit` or `make leaderboard` holds it; waiting" in said
     assert f"its ranking {one.ranking} was submitted on" in said
     assert len(site.site.submissions) == 2
     rows = leaderboard.read(tmp_path / leaderboard.TABLE)

@@ -10,6 +10,7 @@ from vad import VadError, registry
 from vad.components import motion, pooling
 from vad.components.motion import Normality, Pair
 from vad.data import clips
+from vad.params import Motion
 
 SIZE = (96, 128)
 SQUARE = (slice(48, 60), slice(40, 52))
@@ -17,6 +18,10 @@ SQUARE = (slice(48, 60), slice(40, 52))
 
 def clip(frames: np.ndarray, numbers: np.ndarray | None = None) -> clips.MappedClip:
     return clips.MappedClip("01", np.arange(len(frames)) if numbers is None else numbers, Path("01.npy"), frames)
+
+
+def settings(*components: str) -> Motion:
+    return Motion(components=components or registry.maps("motion"), flow="medium")
 
 
 def square_at(left: int, top: int = 48) -> np.ndarray:
@@ -39,12 +44,12 @@ def test_change_and_flow_are_per_frame_number() -> None:
     before, after = square_at(40), square_at(44)
     once, twice = Pair(before, after, 1), Pair(before, after, 2)
     np.testing.assert_allclose(motion.frame_change(twice) * 2, motion.frame_change(once))
-    np.testing.assert_allclose(motion.optical_flow(twice) * 2, motion.optical_flow(once), rtol=1e-5)
+    np.testing.assert_allclose(motion.optical_flow(twice, "fast") * 2, motion.optical_flow(once, "fast"), rtol=1e-5)
 
 
 def test_flow_has_size_and_direction() -> None:
     for turn, (dx, dy) in {0: (4, 0), 2: (0, 4), 4: (-4, 0), 6: (0, -4)}.items():
-        flow = motion.optical_flow(Pair(square_at(40), square_at(40 + dx, 48 + dy), 1))
+        flow = motion.optical_flow(Pair(square_at(40), square_at(40 + dx, 48 + dy), 1), "fast")
         along = flow[52:56, 44:48].mean((0, 1)) @ (dx, dy) / 4
         across = flow[52:56, 44:48].mean((0, 1)) @ (dy, dx) / 4
         assert 1.5 < along < 4.5 and abs(across) < 0.5  # small things are seen slower than they are
@@ -73,13 +78,13 @@ def test_pairs_read_every_frame_once_and_know_the_gaps() -> None:
 @pytest.fixture(scope="module")
 def normality() -> Normality:
     frames = [walking_square(80, SIZE, seed=0), walking_square(80, SIZE, seed=0)[20:60]]
-    return Normality([clip(part) for part in frames], registry.maps("motion"))
+    return Normality([clip(part) for part in frames], settings())
 
 
 def test_what_runs_is_stranger_than_what_walks(normality: Normality) -> None:
     walking, running = (list(normality.score(clip(walking_square(10, SIZE, speed=s)))) for s in (1, 6))
     assert set(walking[0]) == {f"{name}_{pool}" for name in registry.maps("motion") for pool in registry.POOLS}
-    for name in ("change_max", "flow_max", "flow_local", "direction_max"):
+    for name in ("change_max", "flow_max", "flow_local", "direction_max", "velocity_max"):
         assert min(row[name] for row in running) > max(row[name] for row in walking), name
 
 
@@ -99,10 +104,10 @@ def test_frames_of_another_size_are_brought_to_that_of_training(normality: Norma
 
 
 def test_only_what_is_asked_for_is_computed_and_one_frame_is_no_training() -> None:
-    chosen = Normality([clip(walking_square(20, SIZE))], ("change",))
+    chosen = Normality([clip(walking_square(20, SIZE))], settings("change"))
     assert set(next(chosen.score(clip(walking_square(3, SIZE))))) == {f"change_{pool}" for pool in registry.POOLS}
     with pytest.raises(VadError, match="no clip has two frames"):
-        Normality([clip(walking_square(1, SIZE))], ("change",))
+        Normality([clip(walking_square(1, SIZE))], settings("change"))
 
 
 def test_pools_tell_a_spot_from_a_haze_and_a_strange_place_from_a_busy_one() -> None:

@@ -77,7 +77,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[int, pd.DataFrame
 def test_with_folds_every_training_clip_is_scored_and_has_a_validation_copy(measured: dict[int, pd.DataFrame]) -> None:
     videos = measured[2].groupby("split")["video"].unique().map(sorted).to_dict()
     assert videos["train"] == ["01", "02", "03", "04", "05"] and videos["test"] == ["01", "02", "03"]
-    assert videos["validation"] == [f"{name}-1" for name in videos["train"]]
+    copies = {name.rpartition("-")[2] for name in videos["validation"]}
+    assert sorted(videos["validation"]) == sorted(f"{name}-{copy}" for name in videos["train"] for copy in copies)
 
 
 def test_test_scores_are_the_same_for_every_number_of_folds(measured: dict[int, pd.DataFrame]) -> None:

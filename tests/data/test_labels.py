@@ -235,7 +235,8 @@ def test_position_can_never_stand_in_for_the_frame_number(tmp_path: Path) -> Non
 def test_only_evaluate_opens_the_labels_of_test_frames() -> None:
     readers = {"vad.data.labels", "vad.data.avenue_masks"}
     importers = {name for name, source in SOURCES.items() if imports(source) & readers}
-    assert importers - readers == {"stages.evaluate"}
+    # Fault injection mutates labels that it wrote itself.
+    assert importers - readers == {"stages.evaluate", "faults.readers"}
 
 
 def test_fetch_moves_labels_unread(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from experiments import compare
 from project import revisions
 from tests.clone import Clone
 from vad import VadError
+from vad.storage import tables
 
-PARTS = list(revisions.PARTS)
+PARTS = list(tables.PARTS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 from tests.published import published
 from vad import VadError, registry
 from vad.components import reconstruction, views
-from vad.models import autoencoder, encoders
+from vad.models import autoencoder, encoders, saving
 
 LAYERS = {
     "resnet18": [(64, 4), (128, 8), (256, 16), (512, 32)],
@@ -191,11 +191,11 @@ def test_identical_images_have_no_error() -> None:
 
 def test_weights_come_back_and_say_what_they_were_made_of(model: autoencoder.Autoencoder, tmp_path: Path) -> None:
     path = tmp_path / "autoencoder.safetensors"
-    autoencoder.save(model, path, {"seed": 82})
+    saving.save(model, path, {"seed": 82})
     first = path.read_bytes()
-    autoencoder.save(model, path, {"seed": 82})
+    saving.save(model, path, {"seed": 82})
     assert path.read_bytes() == first
-    assert autoencoder.read_origin(path) == {"seed": 82}
+    assert saving.read_origin(path) == {"seed": 82}
     assert all(torch.equal(a, b) for a, b in zip(autoencoder.load(path).state_dict().values(),
                                                  model.state_dict().values(), strict=True))  # fmt: skip
     assert [file.name for file in tmp_path.iterdir()] == ["autoencoder.safetensors"]
@@ -216,7 +216,7 @@ def test_weights_say_which_encoder_they_are_of_and_another_is_refused_in_one_lin
     networks: dict[str, autoencoder.Autoencoder], tmp_path: Path, encoder: str, suffix: str
 ) -> None:
     path = tmp_path / "ours.safetensors"
-    autoencoder.save(networks[encoder], path, {"seed": 82})
+    saving.save(networks[encoder], path, {"seed": 82})
     if suffix == ".pth":
         torch.save(networks[encoder].state_dict(), path := tmp_path / "exported.pth")
     for loaded in (autoencoder.load(path), autoencoder.load(path, encoder)):

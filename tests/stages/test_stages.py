@@ -1,5 +1,6 @@
 """Each stage does what its entry in dvc.yaml says, on tiny clips, called as Python functions."""
 
+import contextlib
 import io
 import json
 import os
@@ -61,13 +62,8 @@ def settings(**sections: dict[str, object]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(values))
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which every stage has run, in order; the tests run in it."""
-    folder = tmp_path_factory.mktemp("project")
-    before = Path.cwd()
-    os.chdir(folder)
-    write_dataset(Path("mine"))
+def run_every_stage() -> None:
+    """Run every stage in the working folder, in order, on the clips in its folder `mine`."""
     Path("truth").mkdir()
     settings(**TINY)
     check.main(Path("data/params.ok"), NEEDS)
@@ -92,8 +88,32 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Path("metrics/plots"),
     )  # fmt: skip
     submission.main(Path("data/scores.csv"), Path("data/raw"), Path("submission.csv"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which every stage has run; the tests run in it."""
+    folder = tmp_path_factory.mktemp("project")
+    before = Path.cwd()
+    os.chdir(folder)
+    write_dataset(Path("mine"))
+    run_every_stage()
     yield folder
     os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def poisoned(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another such folder; its test clips are mirrored negatives of those of `project`, and labelled the wrong way."""
+    folder = tmp_path_factory.mktemp("poisoned")
+    with contextlib.chdir(folder):
+        write_dataset(Path("mine"))
+        for path in Path("mine/testing").rglob("*.jpg"):
+            Image.fromarray(255 - np.asarray(Image.open(path))[:, ::-1]).save(path)
+        labels = pd.read_csv("mine/labels.csv", dtype={"video": str})
+        labels.assign(label=1 - labels["label"], kind="").to_csv("mine/labels.csv", index=False)
+        run_every_stage()
+    return folder
 
 
 def networks(needed: Path, resized: Path, weights: Path, to: Path) -> None:
@@ -211,11 +231,9 @@ def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: 
     assert tables.read_csv(Path("data/resized/compressed.csv"), tables.KEYS).empty
 
 
-def test_training_again_gives_the_same_file(project: Path, tmp_path: Path) -> None:
-    again = tmp_path / "ae.safetensors"
-    train.main(*TRAIN[:2], again, tmp_path / "train.json", tmp_path / "loss.csv")
-    assert again.read_bytes() == TRAIN[2].read_bytes()
-    assert (tmp_path / "loss.csv").read_bytes() == TRAIN[4].read_bytes()
+def test_training_again_gives_the_same_file(project: Path, poisoned: Path) -> None:
+    assert (poisoned / TRAIN[2]).read_bytes() == TRAIN[2].read_bytes()
+    assert (poisoned / TRAIN[4]).read_bytes() == TRAIN[4].read_bytes()
     history = pd.read_csv(TRAIN[4])
     assert history["epoch"].tolist() == [0, 1, 2] and history["train"][1:].is_monotonic_decreasing
     figures = json.loads(TRAIN[3].read_text())
@@ -382,6 +400,18 @@ def test_the_summary_holds_a_dozen_figures_at_most_and_they_are_those_of_the_eva
         assert short["auc"] == pytest.approx(evaluation[part]["auroc"], abs=5e-5)
         assert evaluation[part]["ranking"].startswith(short["rank"])
     assert summary["loss"] == pytest.approx(json.loads(TRAIN[3].read_text())["train"], abs=5e-7)
+
+
+def test_poisoned_test_frames_and_labels_move_neither_weights_nor_calibration_nor_validation(
+    project: Path, poisoned: Path
+) -> None:
+    assert (poisoned / TRAIN[2]).read_bytes() == TRAIN[2].read_bytes()
+    for table in (DIAGNOSIS, Path("data/scores.csv")):
+        sound, other = pd.read_csv(table), pd.read_csv(poisoned / table)
+        pd.testing.assert_frame_equal(other.query("split != 'test'"), sound.query("split != 'test'"))
+        assert not other.equals(sound)
+    sound, other = (json.loads((folder / "metrics/evaluation.json").read_text()) for folder in (project, poisoned))
+    assert other["validation"] == sound["validation"] and other["benchmark"] != sound["benchmark"]
 
 
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_bomb_of_many_small_members_is_refused(tmp_path: Path) -> None:
 
 def test_small_tables_may_shrink_much(tmp_path: Path) -> None:
     archives.unpack(make(tmp_path / "a.zip", {"zeros.csv": b"0,0\n" * 200_000}), tmp_path / "out")
+    assert (tmp_path / "out" / "zeros.csv").stat().st_size == 800_000
 
 
 def test_caps_hold(tmp_path: Path) -> None:

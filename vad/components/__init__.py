@@ -1,1 +1,1 @@
-"""What is measured of a frame: the parts that a score is made of."""
+"""What is measured of a frame: the components of its score."""

@@ -1,7 +1,7 @@
-"""A memory of what patches of normal frames look like to a network; what is far from all of it is strange.
+"""A memory of patches of normal frames, as features of a network: a patch that is far from all of them is anomalous.
 
-K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: of a
-training frame PER_FRAME patches on average, drawn at random, come to the choice of those that are remembered.
+K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022. Time and memory stay bounded: those to
+remember are chosen from PER_FRAME patches of a training frame on average, drawn at random.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +19,10 @@ import vad.models.torchvision_compat  # noqa: F401  must come before torchvision
 from torchvision.models import get_model  # isort: skip
 from torchvision.models.feature_extraction import create_feature_extractor  # isort: skip
 
-from vad import VadError
+from vad import VadError, registry
 from vad.components import pooling
 from vad.data import clips
+from vad.data.sampling import evenly_spaced
 from vad.models import autoencoder, predictor, runtime, weights
 from vad.models.autoencoder import to_images
 from vad.params import Params
@@ -34,13 +35,10 @@ SAMPLED = 400
 PER_FRAME = 64
 """Patches of a training frame, on average, from which those to remember are chosen."""
 PROJECTED = 64
-"""Dimensions in which patches are compared while they are chosen: random projections about keep distances."""
+"""Dimensions in which patches are compared while they are chosen: random projections nearly keep distances."""
 BATCH = 32
 CHUNK = 4096
 """Patches that are compared with all that are remembered at once."""
-RESNET_STAGES = {f"layer{number}": f"layer{number}" for number in (1, 2, 3)}
-CONVNEXT_STAGES = {f"features.{2 * number - 1}": f"layer{number}" for number in (1, 2, 3)}
-"""Where torchvision's networks give layer1 to layer3."""
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
 
 
@@ -92,7 +90,7 @@ def cells_of(remembered: "Memory", clip: clips.Clip) -> list[np.ndarray]:
 def sampled(training: Sequence[clips.Clip]) -> Iterator[np.ndarray]:
     """At most SAMPLED training frames, spread evenly over all of them."""
     frames = [(clip, int(number)) for clip in training for number in clip.numbers]
-    for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int)):
+    for place in evenly_spaced(len(frames), SAMPLED):
         clip, number = frames[place]
         yield clip.frame(number)
 
@@ -100,7 +98,8 @@ def sampled(training: Sequence[clips.Clip]) -> Iterator[np.ndarray]:
 class Network(Protocol):
     """What gives features: an encoder, an autoencoder, a predictor."""
 
-    def features(self, images: Tensor) -> dict[str, Tensor]: ...
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Layer -> features (N, C, h, w) of images (N, 3, H, W) in [0, 1]."""
 
 
 class Pretrained(torch.nn.Module):
@@ -118,10 +117,12 @@ class Pretrained(torch.nn.Module):
             network.load_state_dict(weights.imagenet(name, f"memory.features = {name}", otherwise))
         else:
             _load(network, name, weights_file)
-        stages = CONVNEXT_STAGES if name == "convnext_tiny" else RESNET_STAGES
+        places = registry.BACKBONES[name].split()
+        stages = {place: f"layer{number}" for number, place in enumerate(places, 1)}
         self.stages = create_feature_extractor(network.eval(), stages)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
+        """layer1 to layer3 -> features (N, C, h, w) of images (N, 3, H, W) in [0, 1]."""
         mean, deviation = _IMAGENET.to(images.device)
         found: dict[str, Tensor] = self.stages((images - mean) / deviation)
         return found
@@ -145,9 +146,8 @@ def _load(network: torch.nn.Module, name: str, path: Path) -> None:
 def patches(network: Network, frames: Tensor, layers: Sequence[str]) -> list[Tensor]:
     """Features (N, C, h, w) of each layer for frames (N, H, W, 3) uint8, on the grid of the finest layer.
 
-    A predictor takes several frames side by side, (N, H, W, 3 * history).
-
-    Each patch has seen its neighbours: means over 3 x 3, as in the paper; at the frame's edge over those there are.
+    A predictor takes several frames side by side, (N, H, W, 3 * history). Features are means over 3 x 3 neighbours, as
+    in the paper; at the frame's edge over those there are.
     """
     found = network.features(to_images(frames))
     seen = [F.avg_pool2d(found[name].float(), 3, stride=1, padding=1, count_include_pad=False) for name in layers]
@@ -175,7 +175,7 @@ def coreset(candidates: Tensor, count: int, generator: torch.Generator) -> Tenso
 class Memory:
     """Remembered patches (M, C), each layer in units of its own deviation, and the network that sees them.
 
-    Frames are (H, W, 3) uint8, or what leads to the next frame for a predictor: `predictor.FrameStacks`.
+    Frames are (H, W, 3) uint8, or for a predictor those of `predictor.FrameStacks`.
     """
 
     def __init__(self, network: Network, layers: Sequence[str], neighbours: int, device: torch.device) -> None:

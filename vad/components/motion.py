@@ -4,22 +4,23 @@ No network is trained. What is normal comes from training frames: the background
 frame has its own scale and its own usual directions.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.components import out_of_fold, pooling
+from vad.components import out_of_fold, pooling, regions
 from vad.data import clips
 from vad.data.clips import Clip
-from vad.params import Params
+from vad.data.sampling import evenly_spaced
+from vad.params import Motion, Params
 from vad.quality import reading, repair
-from vad.quality.diagnosis import backgrounds
+from vad.quality.diagnosis import backgrounds, luma
 from vad.storage import tables
 from vad.storage.progress import over_clips, parallel
 
@@ -29,6 +30,7 @@ SAMPLED = 1000
 """Pairs of training frames, at most, from which the usual is learned."""
 BINS = 8
 """Directions that are told apart."""
+PRESETS = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
 _STEP = 4
 
 Size = tuple[int, ...]
@@ -45,11 +47,6 @@ class Pair(NamedTuple):
 def scaled(image: np.ndarray, size: Size) -> np.ndarray:
     """Luma (H, W) at a size (height, width)."""
     return image if image.shape == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-
-
-def luma(clip: Clip, number: int) -> np.ndarray:
-    """The brightness (H, W) uint8 of a clip's frame."""
-    return cv2.cvtColor(np.ascontiguousarray(clip.frame(number)), cv2.COLOR_RGB2GRAY)
 
 
 def pairs(clip: Clip, size: Size) -> Iterator[Pair]:
@@ -83,13 +80,13 @@ def frame_change(pair: Pair) -> np.ndarray:
     return cv2.absdiff(pair.image, pair.before).astype(np.float32) / pair.gap
 
 
-def optical_flow(pair: Pair) -> np.ndarray:
-    """Where each pixel went, pixels a frame: (H, W, 2) float32, x and y.
+def optical_flow(pair: Pair, preset: str) -> np.ndarray:
+    """Where each pixel went, pixels a frame: (H, W, 2) float32, x and y. `preset` is one of PRESETS.
 
     T. Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
     """
     # Made anew each time: it holds buffers, and threads must not share them.
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    method = cv2.DISOpticalFlow.create(PRESETS[preset])
     return method.calc(pair.before, pair.image, np.zeros((*pair.image.shape, 2), np.float32)) / pair.gap
 
 
@@ -114,7 +111,7 @@ class Directions:
         if total is None:
             raise VadError("motion: no training frames to learn directions from")
         near = np.stack([pooling.blocks(counts) for counts in total])
-        # Neighbouring directions vouch for each other: nobody walks in a straight line.
+        # Neighbouring directions count half: nobody walks in a straight line.
         near = near + 0.5 * (np.roll(near, 1, 0) + np.roll(near, -1, 0))
         prior = near.sum((1, 2), keepdims=True)
         prior = prior / max(float(prior.sum()), 1e-9) + 1 / BINS
@@ -137,9 +134,11 @@ def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -
     folds = out_of_fold.folds_of(diagnosed)
     splits = out_of_fold.scored_splits(folds)
     seen = {s: reading.at_full_size(frames, validation, s, diagnosed, settings.repair) for s in splits}
+    training = clips.open_zips(frames / "train")
+    sample = Sample(training, settings.motion)
     found = {}
-    for part in out_of_fold.parts(clips.open_zips(frames / "train"), seen, folds):
-        normality = Normality(part.training, settings.motion.components)
+    for part in out_of_fold.parts(training, seen, folds):
+        normality = Normality(part.training, settings.motion, sample)
         of_split = {id(clip): split for split, clip in part.scored}
         for clip in over_clips([clip for _, clip in part.scored], "motion"):
             split = of_split[id(clip)]
@@ -148,64 +147,128 @@ def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -
     return pd.concat([found[split, clip.video] for split in splits for clip in seen[split]], ignore_index=True)
 
 
+Cells = dict[str, Any]
+"""What is seen of a frame: cells (h, w) of residual, change, size and direction bin of flow, and regions.Flow."""
+
+
+def look(pair: Pair, settings: Motion) -> Cells:
+    """What is seen of a pair of frames without knowing any other: as far as `motion.components` asks for it."""
+    found: Cells = {}
+    asked = set(settings.components)
+    if "change" in asked:
+        found["change"] = pooling.to_cells(frame_change(pair), CELL)
+    if asked & {"flow", "direction", "velocity"}:
+        flow = optical_flow(pair, settings.flow)
+        if asked & {"flow", "direction"}:
+            found["flow"], found["bins"] = flow_cells(flow)
+        if "velocity" in asked:
+            found["fine"] = regions.cells_of(flow)
+    return found
+
+
+class Sample:
+    """Pairs of neighbours, at most SAMPLED, spread over training clips: what is usual is learned from them.
+
+    What needs no background is looked at once, however many folds learn from it.
+    """
+
+    def __init__(self, training: Sequence[Clip], settings: Motion) -> None:
+        """Raises VadError where no clip has two frames."""
+        self.settings = settings
+        self.seen: dict[tuple[str, int], Cells] = {}
+        places = [(clip, place) for clip in training for place in range(1, len(clip))]
+        if not places:
+            raise VadError("data/frames/train: no clip has two frames; motion takes longer training clips")
+        self.places = [places[index] for index in evenly_spaced(len(places), SAMPLED)]
+
+    def cells(self, videos: Collection[str], size: Size, background: np.ndarray) -> Iterator[tuple[str, Cells]]:
+        """The clip and the cells of every pair of some clips, at a size (H, W), residuals from a background (H, W)."""
+
+        def see(chosen: tuple[Clip, int]) -> tuple[str, Cells]:
+            clip, place = chosen
+            first, second = clip.numbers[place - 1 : place + 1].tolist()
+            image = scaled(luma(clip, second), size)
+            key = clip.video, second
+            if key not in self.seen:
+                self.seen[key] = look(Pair(scaled(luma(clip, first), size), image, second - first), self.settings)
+            return clip.video, with_residual(self.seen[key], image, background, self.settings)
+
+        return parallel(see, [(clip, place) for clip, place in self.places if clip.video in videos])
+
+
+def with_residual(cells: Cells, image: np.ndarray, background: np.ndarray, settings: Motion) -> Cells:
+    """The cells of a frame of luma (H, W), and those of its residual where `motion.components` asks for it."""
+    if "background" not in settings.components:
+        return cells
+    return cells | {"background": pooling.to_cells(background_residual(image, background), CELL)}
+
+
 class Normality:
     """What is usual in a data set: size of its frames, background, and per component the scale of each place."""
 
-    def __init__(self, training: Sequence[Clip], components: Sequence[str]) -> None:
-        """Learn from training clips, from at most SAMPLED of their pairs of neighbours, spread over them all."""
-        self.components = tuple(components)
+    def __init__(self, training: Sequence[Clip], settings: Motion, sample: Sample | None = None) -> None:
+        """Learn from training clips, by those pairs of `sample` that are theirs, or by pairs of their own.
+
+        Raises VadError where no clip has two frames.
+        """
+        self.settings = settings
         known = backgrounds(training)
         # Frames of any other size are brought to that of the background that the most training frames gave.
         self.size, chosen = max(known.items(), key=lambda item: item[1].count)
         self.background = chosen.luma
+        sample = sample or Sample(training, settings)
+        videos = [clip.video for clip in training]
+        sampled = list(sample.cells(videos, self.size, self.background))
+        if not sampled:
+            sampled = list(Sample(training, settings).cells(videos, self.size, self.background))
         self.directions: Directions | None = None
-        sampled = list(self._sampled_cells(training))
-        if "direction" in components:
-            self.directions = Directions((cells["flow"], cells["bins"]) for cells in sampled)
-        self.places = {
-            name: pooling.PlaceScales([self._map(name, cells) for cells in sampled]) for name in self.components
-        }
+        if "direction" in settings.components:
+            self.directions = Directions((cells["flow"], cells["bins"]) for _, cells in sampled)
+        if "velocity" in settings.components:
+            self._know_regions(sampled, videos)
+        maps = [
+            self._maps(cells, half)
+            for cells, half in zip((c for _, c in sampled), self._halves(sampled, videos), strict=True)
+        ]
+        self.places = {name: pooling.PlaceScales([found[name] for found in maps]) for name in settings.components}
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
-        """The components of each frame of a clip, in order: `COMPONENT_POOL`."""
-        for cells in parallel(self._cells, pairs(clip, self.size)):
-            yield {
+        """The components of each frame of a clip, in order: `COMPONENT_POOL` -> value."""
+
+        def pooled(pair: Pair) -> dict[str, float]:
+            found = self.maps(pair).items()
+            return {
                 f"{name}_{pool}": value
-                for name in self.components
-                for pool, value in self.places[name].pool(self._map(name, cells)).items()
+                for name, cells in found
+                for pool, value in self.places[name].pool(cells).items()
             }
 
-    def maps(self, pair: Pair) -> dict[str, np.ndarray]:
-        """The map (h, w) of every component of one frame, for looking at."""
-        cells = self._cells(pair)
-        return {name: self._map(name, cells) for name in self.components}
+        return parallel(pooled, pairs(clip, self.size))
 
-    def _cells(self, pair: Pair) -> dict[str, np.ndarray]:
-        found = {}
-        if "background" in self.components:
-            found["background"] = pooling.to_cells(background_residual(pair.image, self.background), CELL)
-        if "change" in self.components:
-            found["change"] = pooling.to_cells(frame_change(pair), CELL)
-        if {"flow", "direction"} & set(self.components):
-            found["flow"], found["bins"] = flow_cells(optical_flow(pair))
+    def maps(self, pair: Pair) -> dict[str, np.ndarray]:
+        """Component -> its map (h, w) of one frame."""
+        return self._maps(with_residual(look(pair, self.settings), pair.image, self.background, self.settings))
+
+    def _maps(self, cells: Mapping[str, Any], half: int | None = None) -> dict[str, np.ndarray]:
+        """Component -> its map (h, w), from a frame's cells; `half` of a training frame, see regions.Known."""
+        found = {name: cells[name] for name in self.settings.components if name in cells}
+        if self.directions:
+            found["direction"] = self.directions.rarity(cells["flow"], cells["bins"])
+        if "velocity" in self.settings.components:
+            found["velocity"] = self.known.map_of(regions.find(cells["fine"], self.fast), half)
         return found
 
-    def _map(self, name: str, cells: dict[str, np.ndarray]) -> np.ndarray:
-        if name == "direction":
-            assert self.directions
-            return self.directions.rarity(cells["flow"], cells["bins"])
-        return cells[name]
+    def _know_regions(self, sampled: Sequence[tuple[str, Cells]], videos: Sequence[str]) -> None:
+        self.fast = pooling.place_scale(np.stack([pooling.blocks(cells["fine"].size) for _, cells in sampled]))
+        halves: tuple[list[regions.Regions], list[regions.Regions]] = ([], [])
+        for (_, cells), half in zip(sampled, self._halves(sampled, videos), strict=True):
+            halves[half].append(regions.find(cells["fine"], self.fast))
+        self.known = regions.Known(halves)
 
-    def _sampled_cells(self, training: Sequence[Clip]) -> Iterator[dict[str, np.ndarray]]:
-        places = [(clip, place) for clip in training for place in range(1, len(clip))]
-        if not places:
-            raise VadError("data/frames/train: no clip has two frames; motion takes longer training clips")
-        chosen = np.unique(np.linspace(0, len(places) - 1, SAMPLED).round().astype(int))
-
-        def look(index: int) -> dict[str, np.ndarray]:
-            clip, place = places[index]
-            first, second = clip.numbers[place - 1 : place + 1].tolist()
-            before, image = (scaled(luma(clip, number), self.size) for number in (first, second))
-            return self._cells(Pair(before, image, second - first))
-
-        return parallel(look, chosen.tolist())
+    @staticmethod
+    def _halves(sampled: Sequence[tuple[str, Cells]], videos: Sequence[str]) -> list[int]:
+        """The half of each sampled frame: that of its clip, or of a single clip the earlier or the later half."""
+        if len(videos) == 1:
+            return [int(place >= len(sampled) / 2) for place in range(len(sampled))]
+        half = {video: place % 2 for place, video in enumerate(videos)}
+        return [half[video] for video, _ in sampled]

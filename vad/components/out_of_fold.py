@@ -1,4 +1,4 @@
-"""Which clips a component learns from, and which it scores with that: no clip by what it has taught itself."""
+"""Which clips a component learns from and which it scores with that: never a clip that it has learned from."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Part(NamedTuple):
 
 
 def folds_of(diagnosed: pd.DataFrame) -> dict[Key, int]:
-    """The fold of every clip of a diagnosis (split, video, fold): -1 for one that nothing is learned from."""
+    """Clip -> its fold, from a diagnosis (split, video, fold); -1 for a clip that nothing is learned from."""
     rows = diagnosed.drop_duplicates(["split", "video"])
     keys = zip(rows["split"].astype(str), rows["video"].astype(str), strict=True)
     return dict(zip(keys, rows["fold"].astype(int).tolist(), strict=True))

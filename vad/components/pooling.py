@@ -1,4 +1,4 @@
-"""From a map over the frame to a few numbers: how strong the strongest spot is, and how strange it is for that spot.
+"""From a map over the frame to a few numbers: how large its largest part is, and how unusual that is at its place.
 
 An event covers a few percent of a frame, so the mean over the frame drowns it; and what is strong at one place, near
 the camera say, may be nothing anywhere else.
@@ -20,7 +20,7 @@ TOP = 0.01
 """Share of the blocks that `top` averages, at least one."""
 QUANTILE = 0.99
 LEAST = 0.01
-"""Deviation of a frequency's logarithm at least: frames that are all alike know none."""
+"""The least deviation of a frequency's logarithm: frames that are all alike have none."""
 
 
 def to_cells(error: np.ndarray, side: int) -> np.ndarray:
@@ -59,10 +59,10 @@ class PlaceScales:
     def __init__(self, training: Sequence[np.ndarray]) -> None:
         """`training` are the cells (h, w) of normal frames, all of one shape.
 
-        The scale is the 99 % quantile of the blocks at a place, the larger of its neighbours', plus the median over
-        places: where nothing ever moved, the first to come by counts for no more than twice what is usual elsewhere.
+        The scale is the 99 % quantile of the blocks at a place, or the largest of its neighbours', plus the median over
+        all places. So no scale is near 0: who passes where nothing ever moved counts about twice as much as elsewhere.
         """
-        self.scales = {side: _scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
+        self.scales = {side: place_scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
         self.spectrum = Spectrum(training)
 
     def relative_to_place(self, cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
@@ -70,10 +70,11 @@ class PlaceScales:
         return blocks(cells, side) / self.scales[side]
 
     def pool(self, cells: np.ndarray) -> dict[str, float]:
-        """Cells (h, w) of a frame -> POOLS.
+        """Cells (h, w) of a frame -> one number for each of POOLS.
 
-        The mean; the largest block; the mean of the top blocks; the largest block for its place; the same over blocks
-        of all SIDES; the excess of spatial frequencies.
+        `mean` of the cells; `max`, the largest block; `top`, the mean of the largest blocks: in the unit of the map.
+        `local`, the largest block relative to its place; `scales`, the same over blocks of all SIDES: 1 is about the
+        largest that is usual. `spectrum`, the excess of spatial frequencies, in deviations.
         """
         ranked = np.sort(blocks(cells), axis=None)
         largest = {side: float(self.relative_to_place(cells, side).max()) for side in SIDES}
@@ -102,7 +103,7 @@ def table(cells: dict[str, list[list[np.ndarray]]], seen: dict[str, list[clips.C
 
 
 def pool_by_others(found: Sequence[Sequence[np.ndarray]]) -> list[dict[str, float]]:
-    """POOLS of every frame's cells (h, w), clip after clip, by what is usual in the other clips.
+    """Pool -> value of every frame's cells (h, w), clip after clip, by what is usual in the other clips.
 
     Statistics from a frame's own clip hide its anomalies, and scores that are calibrated on them are too high for
     any other clip. Of a single clip each half is pooled by the other.
@@ -120,7 +121,8 @@ def pool_by_others(found: Sequence[Sequence[np.ndarray]]) -> list[dict[str, floa
     return pooled
 
 
-def _scale(training: np.ndarray) -> np.ndarray:
+def place_scale(training: np.ndarray) -> np.ndarray:
+    """A large value at each place (h, w), above 0, of normal frames' blocks (N, h, w): see PlaceScales."""
     quantile = np.quantile(training, QUANTILE, axis=0).astype(np.float32)
     widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
     floor = float(np.median(quantile)) or float(quantile.mean()) or 1.0

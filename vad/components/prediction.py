@@ -1,4 +1,4 @@
-"""Prediction: how far each frame is from what the frames before it promise."""
+"""Prediction: how far each frame is from what a network predicts from the frames before it."""
 
 from pathlib import Path
 

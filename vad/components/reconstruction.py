@@ -1,4 +1,4 @@
-"""Reconstruction errors: the score components that a reconstruction gives, one number a frame."""
+"""Reconstruction errors: score components of the autoencoder, one number a frame."""
 
 from pathlib import Path
 
@@ -68,27 +68,27 @@ def errors(model: Autoencoder, images: Tensor) -> dict[str, np.ndarray]:
     return {f"{name}/{view}": by_view[name][row] for row, view in enumerate(registry.VIEWS) for name in by_view}
 
 
-def block_max(error: Tensor, block: int = BLOCK) -> Tensor:
-    """Largest block mean of an error map (N, H, W) -> (N,), blocks of `block` pixels, unit of the input.
+def block_max(error: Tensor) -> Tensor:
+    """Largest block mean of an error map (N, H, W) -> (N,), blocks of BLOCK x BLOCK pixels, unit of the input.
 
     An event covers a few percent of the frame: the mean over the frame drowns it.
     """
-    return F.avg_pool2d(error[:, None], block).amax((1, 2, 3))
+    return F.avg_pool2d(error[:, None], BLOCK).amax((1, 2, 3))
 
 
-def top_mean(error: Tensor, share: float = TOP) -> Tensor:
-    """Mean of the largest `share` of the pixels of an error map (N, H, W) -> (N,), unit of the input."""
+def top_mean(error: Tensor) -> Tensor:
+    """Mean of the share TOP of the pixels that is largest of an error map (N, H, W) -> (N,), unit of the input."""
     pixels = error.flatten(1)
-    return pixels.topk(max(1, round(share * pixels.shape[1])), dim=1).values.mean(1)
+    return pixels.topk(max(1, round(TOP * pixels.shape[1])), dim=1).values.mean(1)
 
 
 def components(
     images: Tensor, reconstructions: Tensor, seen: dict[str, Tensor], rebuilt: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Every error of a batch of images (N, 3, H, W) and its reconstructions, each (N,) float64.
+    """Every error of a batch of images (N, 3, H, W) and its reconstructions: component -> (N,) float64.
 
-    pixel_l1 and pixel_l2 are mean absolute and mean squared error, `_max` their largest block and `_top` their
-    largest percent. layer1 to layer4 are mean squared errors between the features `seen` in the image and those
+    pixel_l1 and pixel_l2 are mean absolute and mean squared error, `_max` their largest block and `_top` the mean of
+    their largest percent. layer1 to layer4 are mean squared errors between the features `seen` in the image and those
     `rebuilt` in its reconstruction. Features may be bfloat16; their errors are float32.
     """
     # One channel after the other: their mean is then a sum of three planes.

@@ -31,7 +31,7 @@ def anomalous_frames(path: Path) -> np.ndarray:
         frames = np.fromiter(islice(marked, FRAMES + 1), np.int64)
     except KeyError:
         raise VadError(f"{path}: no cell array {KEY} in it; is it an Avenue mask?") from None
-    except Exception as error:  # whatever a damaged file makes the readers trip over
+    except Exception as error:  # any error that a damaged file causes in the readers
         reason = " ".join(str(error).split()) or type(error).__name__
         raise VadError(f"{path}: not a readable MATLAB file ({reason}); download it again") from None
     if len(frames) > FRAMES:

@@ -31,8 +31,8 @@ LARGEST = 64_000_000
 SMALLEST = 16
 """Pixels of a frame's side: what is measured of noise and motion looks at a neighbourhood of 12."""
 LAST = 2**53
-"""Frame numbers end here: more than that JSON and spreadsheets do not tell apart."""
-Image.MAX_IMAGE_PIXELS = None  # LARGEST does its part
+"""The largest frame number: JSON and spreadsheets can't tell larger integers apart."""
+Image.MAX_IMAGE_PIXELS = None  # LARGEST is checked instead
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
 INDEX = "index.csv"
@@ -109,8 +109,8 @@ def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
     """An image file's content -> RGB image; grayscale, palette and opaque alpha are converted.
 
     A JPEG is decoded to a half, a quarter or an eighth of its size as long as no side falls below `at_least` pixels.
-    Raises VadError, which starts with `where`, when it can't be decoded, and for what has no one meaning as 8-bit
-    RGB: several images in one file, 16 bits a channel, CMYK, transparency. So it does for one that is too small.
+    Raises VadError, which starts with `where`, when it can't be decoded, is too small, or is ambiguous as 8-bit RGB:
+    several images in one file, 16 bits a channel, CMYK, transparency.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -126,7 +126,7 @@ def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
         image.load()
     except VadError:
         raise
-    except Exception as error:  # whatever damaged bytes make a decoder trip over
+    except Exception as error:  # any error that damaged bytes cause in a decoder
         reason = str(error) if "BytesIO" not in str(error) else f"no image in its {len(data)} bytes"
         raise VadError(f"{where} can't be decoded: {' '.join(reason.split()) or type(error).__name__}") from None
     # Some cameras' JPEG files hold a preview too: by the standard (MPO) the first picture is the photograph.
@@ -150,7 +150,7 @@ def _stated(image: Image.Image) -> list[tuple[int, int]]:
 
 
 def _largest(tile: Any) -> int:
-    """The largest value of a pixel, where a decoder is told it: a PPM's."""
+    """The largest value of a pixel, where the file states it, as a PPM does; else 0."""
     value = tile.args[-1] if tile.codec_name.startswith("ppm") else 0
     return value if isinstance(value, int) else 0
 
@@ -205,6 +205,11 @@ def open_zip(path: Path) -> ZippedClip:
         raise VadError(f"{path}: not a readable clip ({error}); delete it and run `dvc repro extract`") from None
     names = {frame_number(name): name for name in archive.namelist()}
     return ZippedClip(path.stem, np.array(sorted(names), np.int64), path, names, archive)
+
+
+def folder_of(frames: Path, validation: Path, split: str) -> Path:
+    """Where the zipped clips of a split lie: in `frames`, those of validation in `validation`."""
+    return validation / "clips" if split == "validation" else frames / split
 
 
 def open_zips(folder: Path) -> list[ZippedClip]:

@@ -14,7 +14,7 @@ from vad.data import clips, sources
 from vad.data.clips import StoredFrame
 from vad.data.sources import Source
 
-# What is wrong with a video is said once, by us: OpenCV reads its log levels when it is imported.
+# Only our own message is shown for a bad video: OpenCV reads its log levels when it is imported.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 import cv2
@@ -27,7 +27,7 @@ UNCOUNTED = {
 TOLERANCE = 2
 """Sound videos may state this many frames more than they hold."""
 GIVE_UP = 100
-"""So many frames on end that can't be decoded are the end of a video, unless more of it was read before."""
+"""After so many frames in a row that can't be decoded a video has ended, unless more frames were read before."""
 
 
 class Found(NamedTuple):
@@ -134,7 +134,7 @@ def _size(path: Path) -> tuple[int, int] | None:
     try:
         with Image.open(path, formats=clips.FORMATS) as image:
             return image.size
-    except Exception:  # whatever a damaged header makes the decoder trip over; it is told when the frame's turn comes
+    except Exception:  # any error that a damaged header causes; it is reported when the frame itself is read
         return None
 
 

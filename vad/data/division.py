@@ -1,4 +1,4 @@
-"""Which training frames the networks learn from, and which never meet them."""
+"""Which training frames the networks learn from, and which are held out."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Folds: which training clips are left out together, so that each is scored by what the others teach."""
+"""Folds of training clips: those of a fold are left out together and scored by what was learned from the others."""
 
 from collections.abc import Mapping
 
@@ -6,17 +6,17 @@ import numpy as np
 
 
 def of(numbers: Mapping[str, np.ndarray], contents: Mapping[str, np.ndarray], count: int) -> dict[str, int]:
-    """The fold of every training clip, of `count` folds; none below two. Arguments as for `groups`."""
+    """Training clip -> its fold, from 0, of `count` folds; empty for fewer than two. Arguments as for `groups`."""
     frames = {video: len(found) for video, found in numbers.items()}
     return assign(groups(numbers, contents), frames, count) if count > 1 else {}
 
 
 def groups(numbers: Mapping[str, np.ndarray], contents: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The source video of each clip, named after its first clip: what is left out must share no video with the rest.
+    """Clip -> its source video, named after the first clip of that: two folds must not share a video.
 
-    `numbers` are a clip's frame numbers, `contents` hashes of its frames, 0 where unknown. One video are clips with a
-    frame in common, and stretches that were cut from one: their names differ in the last character alone, and their
-    frame numbers go on from one clip to the next.
+    `numbers` are a clip's frame numbers, `contents` hashes of its frames, 0 where unknown. Clips are of one video when
+    they have a frame in common, or when they were cut from one: then their names differ in the last character alone,
+    and their frame numbers go on from one clip to the next.
     """
     found: dict[str, str] = {}
     previous = ""
@@ -31,9 +31,10 @@ def groups(numbers: Mapping[str, np.ndarray], contents: Mapping[str, np.ndarray]
 
 
 def assign(sources: Mapping[str, str], frames: Mapping[str, int], count: int) -> dict[str, int]:
-    """The fold, from 0, of each clip (video -> its source, video -> its number of frames): about equally many frames.
+    """Clip -> its fold, from 0, from `sources` (clip -> source video) and `frames` (clip -> how many it has).
 
-    There are at most as many folds as source videos. The same clips give the same folds, whatever their order.
+    Folds have about equally many frames; there are at most as many as source videos. The same clips give the same
+    folds, whatever their order.
     """
     sizes: dict[str, int] = {}
     for video, source in sources.items():

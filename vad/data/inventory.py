@@ -1,4 +1,4 @@
-"""What lies in a folder of clips, file by file, so that nothing of it is passed over without a word."""
+"""What lies in a folder of clips, file by file, so that no file is ignored silently."""
 
 import json
 import os
@@ -21,11 +21,11 @@ PICTURES = IMAGES | VIDEOS | {
     ".gif", ".apng", ".jp2", ".j2k", ".jxl", ".heic", ".heif", ".avif", ".exr", ".hdr", ".pfm", ".pam", ".dng", ".raw",
     ".cr2", ".nef", ".arw", ".tga", ".pcx", ".psd", ".svg", ".swf", ".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz",
 }  # fmt: skip
-"""Of files that may hold what was filmed: among clips and frames they are read or refused, never passed over."""
+"""Of files that may hold footage: among clips and frames they are read or refused, never ignored."""
 UNFINISHED = {
     ".part", ".partial", ".crdownload", ".download", ".opdownload", ".filepart", ".aria2", ".!ut", ".!qb", ".tmp",
 }  # fmt: skip
-"""How programs name what they have not yet downloaded whole."""
+"""How programs name unfinished downloads."""
 LITTER = {
     "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin", "lost+found",
     "system volume information",
@@ -53,7 +53,7 @@ class Ignored(NamedTuple):
 
 
 def quiet(path: Path) -> bool:
-    """Whether a file or folder is passed over without a word: hidden, or left there by a system."""
+    """Whether a file or folder is ignored silently: it is hidden, or an operating system left it there."""
     return path.name.startswith(".") or path.name.lower() in LITTER
 
 
@@ -111,7 +111,7 @@ def refuse_changed(before: Listing, after: Listing) -> None:
 def ignored(
     root: Path, listing: Listing, used: Collection[Path], splits: Collection[Path] | None
 ) -> dict[str, Ignored]:
-    """The files of `listing` that nothing uses, by reason; known ones (labels, documents) are left out.
+    """Reason -> the files of `listing` that nothing uses for that reason; labels and documents are left out.
 
     `used` holds the files that clips are made of, and `splits` the folders in which clips were looked for; None
     where archives were, which are then what is used.
@@ -139,7 +139,7 @@ def write_ignored(path: Path, found: dict[str, Ignored]) -> None:
 
 
 def read_ignored(path: Path) -> dict[str, Any]:
-    """What `write_ignored` wrote down: by reason the number of `files`, and the `first` of them."""
+    """What `write_ignored` wrote down: reason -> `files`, how many, and `first`, the names of the first of them."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

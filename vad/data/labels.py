@@ -31,7 +31,7 @@ def find(place: Path) -> Path | None:
 
 
 def shown(value: object) -> str:
-    """A value from somebody's file in one line: nothing in it can pass for a line of ours."""
+    """A value from a user's file in one line: a line break in it can't fake a message."""
     text = str(value)
     return text if text.isprintable() else repr(text)
 

@@ -39,6 +39,7 @@ def marked_cells(path: Path, name: str) -> Iterator[bool]:
             variable = _Stream(_inflated(blocks) if kind == COMPRESSED else chain([tag], blocks), order)
             if (cells := _cells_of(variable, name)) is not None:
                 yield from cells
+                variable.finish()  # a checksum stands at its end
                 return
             file.seek(after)
     raise KeyError(name)
@@ -84,6 +85,11 @@ class _Stream:
         self.skip_to(end)
         return found
 
+    def finish(self) -> None:
+        """Go on to the end. Raises ValueError when there is more than was to be read."""
+        if self._held or any(self._blocks):
+            raise ValueError("it holds more than it says")
+
     def skip_to(self, end: int) -> None:
         for _ in self.portions(end - self.position):
             pass
@@ -101,6 +107,8 @@ def _inflated(blocks: Iterable[bytes]) -> Iterator[bytes]:
         while piece := inflate.decompress(block, BLOCK):
             yield piece
             block = inflate.unconsumed_tail
+    if not inflate.eof:
+        raise EOFError("it is cut off")
 
 
 def _header(stream: _Stream) -> tuple[int, bytes]:

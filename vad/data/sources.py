@@ -214,7 +214,7 @@ def _plain(clip: Source) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> dict[str, list[Source]]:
-    """The clips that `write_manifest` wrote down."""
+    """What `write_manifest` wrote down: training or testing -> clips."""
     splits = json.loads(path.read_text(encoding="utf-8"))
     return {split: [_source(entry) for entry in clips] for split, clips in splits.items()}
 

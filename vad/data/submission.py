@@ -34,6 +34,6 @@ def build(scores: pd.DataFrame, sample: Path | None) -> pd.DataFrame:
 
 def _refuse(offenders: pd.Series, what: str, remedy: str) -> None:
     if len(offenders):
-        shown = ", ".join(map(str, offenders.head(_SHOWN)))
+        shown = ", ".join(" ".join(str(offender).split("\n")) for offender in offenders.head(_SHOWN))
         more = f" and {len(offenders) - _SHOWN} more" if len(offenders) > _SHOWN else ""
         raise VadError(f"{what}: {shown}{more}; {remedy}")

@@ -12,7 +12,7 @@ DESCRIPTIVE_BELOW = 10
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What came of a bootstrap over clips."""
+    """The result of a bootstrap over clips."""
 
     values: pd.DataFrame
     """One row a draw, one column a statistic; no rows where no interval can be given."""

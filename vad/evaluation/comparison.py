@@ -15,7 +15,8 @@ from scipy import stats
 from vad import VadError
 from vad.evaluation.bootstrap import DESCRIPTIVE_BELOW, bootstrap_clips
 from vad.evaluation.curves import Ranked, ap_contributions
-from vad.evaluation.metrics import UNNAMED, check_frames, headline, ranking_digest, without_nan
+from vad.evaluation.metrics import check_frames, headline, ranking_digest, without_nan
+from vad.evaluation.over_kinds import UNNAMED
 from vad.storage import tables
 
 SHORTEST_BLOCK = 10
@@ -55,13 +56,16 @@ def _count(frames: pd.DataFrame) -> str:
 
 
 def compare(table: pd.DataFrame, *, prevalence: float, draws: int, seed: int) -> dict[str, Any]:
-    """Everything that sets b apart from a, ready for JSON: None where one class alone gives no figure.
+    """How b differs from a, ready for JSON: None where one class alone gives no figure.
 
-    `table` has the columns split, video, frame, label, kind and the scores a and b. For ap, ap_at_prevalence and
-    auroc: both values and their difference. `resampled` gives the 95 % interval of each difference, its p value and the
-    standard deviation of the resamples over clips; where those are fewer than ten, over blocks of frames as well; and
-    over videos, where a column `group` names the source video of each frame. Clips, kinds and frames gained or lost
-    what `by_clip`, `by_kind` and `by_frame` say: each of the three sums to the difference in AP.
+    `table` has the columns split, video, frame, label, kind and the scores a and b. The result has
+    - `frames`, `positives` (anomalous frames), `clips`: how many; `prevalence`, as given;
+    - `ap`, `ap_at_prevalence`, `auroc`: each `a`, `b` and their `difference`, all in 0..1;
+    - `resampled`: over `clips`, over `blocks` of frames where clips are fewer than ten, and over `videos` where a
+      column `group` names each frame's source video: of each difference the 95 % interval, `low` and `high`, its p
+      value `p` and the resamples' standard deviation `error`; `units`, `draws`, `redrawn`: how many; `descriptive`;
+    - `ranking`: as `agreement` gives it;
+    - `by_clip`, `by_kind`, `by_frame`: what each gained or lost; each of the three sums to the difference in AP.
     """
     labels = table["label"].to_numpy()
     ranked = {side: Ranked(labels, table[side].to_numpy()) for side in ("a", "b")}
@@ -149,9 +153,10 @@ def blocks(table: pd.DataFrame, length: int) -> pd.Series:
 
 
 def agreement(table: pd.DataFrame) -> dict[str, Any]:
-    """How alike the scores a and b (columns of `table`) rank: Spearman's rho and Kendall's tau-b, in -1..1.
+    """How alike the scores a and b (columns of `table`) rank.
 
-    `same` says whether they rank alike, ties included. NaN where all scores of a ranking are equal.
+    `same`: whether they rank alike, ties included. `spearman` and `kendall`: Spearman's rho and Kendall's tau-b, in
+    -1..1, NaN where all scores of a ranking are equal.
     """
     same = ranking_digest(table, table["a"].to_numpy()) == ranking_digest(table, table["b"].to_numpy())
     if min(table["a"].nunique(), table["b"].nunique()) < 2:

@@ -92,13 +92,13 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
     return Ranked(labels, scores).counts(weights).average_precision()
 
 
-def auroc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Area under the ROC curve of labels (T,), scores (T,) and weights (T,), in 0..1; NaN for one class.
+def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the ROC curve of labels (T,) and scores (T,), in 0..1; NaN for one class.
 
     The odds that an anomalous frame scores above a normal one, ties counted as half. Raises ValueError as `Ranked`
     does.
     """
-    return Ranked(labels, scores).counts(weights).auroc()
+    return Ranked(labels, scores).counts().auroc()
 
 
 def prevalence_weights(labels: np.ndarray, prevalence: float) -> np.ndarray:
@@ -131,16 +131,15 @@ def precision_recall(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray
     return counts.precision(), counts.positives / total, ranked.thresholds
 
 
-def ap_contributions(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def ap_contributions(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """What each frame adds to the Average Precision, (T,): they sum to it. 0 for normal frames; NaN for one class.
 
-    A positive frame adds its share of the positive weight times the precision at its rank.
+    An anomalous frame adds the precision at its rank, divided by the number of anomalous frames.
     """
     ranked = Ranked(labels, scores)
-    counts = ranked.counts(weights)
+    counts = ranked.counts()
     if counts.one_class():
         return np.full(len(labels), math.nan)
-    weight = ranked.positive * (1.0 if weights is None else weights[ranked.order])
-    result = np.empty(len(weight))
-    result[ranked.order] = weight * counts.precision()[ranked.groups] / counts.positives[-1]
+    result = np.empty(len(labels))
+    result[ranked.order] = ranked.positive * counts.precision()[ranked.groups] / counts.positives[-1]
     return result

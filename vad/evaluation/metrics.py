@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
+from vad.evaluation import over_kinds
 from vad.evaluation.bootstrap import bootstrap_clips
 from vad.evaluation.curves import (
     Ranked,
@@ -27,6 +28,7 @@ from vad.storage import tables
 
 __all__ = [
     "Onset",
+    "Ranked",
     "ap_at_prevalence",
     "ap_by_kind",
     "ap_contributions",
@@ -48,8 +50,6 @@ __all__ = [
 
 SUMMARY = {"ap": "ap", "ap_eq": "ap_at_prevalence", "auc": "auroc"}
 """Short names of figures -> those of `summarise`."""
-UNNAMED = "unnamed"
-"""The kind of anomalous frames whose labels name none."""
 
 
 def summarise(
@@ -57,8 +57,14 @@ def summarise(
 ) -> dict[str, Any]:
     """All figures of scored frames (columns video, frame, score, label, kind), ready for JSON: None for NaN.
 
-    `*_low` and `*_high` are 95 % intervals from `draws` resamples of the clips. Floats keep every bit, so that no
-    difference shows as exactly 0. Raises VadError as `check_frames` does.
+    - `frames`, `positives` (anomalous frames), `clips`: how many; `base_rate`, the share of anomalous frames;
+    - `ap`, `ap_at_prevalence`, `auroc`, in 0..1; with `_low` and `_high` their 95 % intervals, from `draws` resamples;
+    - `prevalence`, as given; `macro_auroc`, in 0..1, and `macro_clips`, over how many clips it is;
+    - `bootstrap`: `draws` and `redrawn`, how many; `descriptive`, whether there are fewer than ten clips;
+    - `kinds`: as `ap_by_kind` gives it; `onset`: the fields of `Onset`, and the `precision` that it keeps;
+    - `ranking`: the digest of the order of the frames.
+
+    Floats keep every bit, so that no difference shows as exactly 0. Raises VadError as `check_frames` does.
     """
     check_frames(table)
     labels, scores = table["label"].to_numpy(), table["score"].to_numpy()
@@ -82,6 +88,9 @@ def summarise(
         "descriptive": resampled.descriptive,
     }
     result["kinds"] = ap_by_kind(labels, scores, kinds, prevalence)
+    for kind, events in over_kinds.events_by_kind(labels, kinds, videos, frames).items():
+        result["kinds"][kind]["events"] = events
+    result |= {"ap_over_kinds": over_kinds.mean_ap(result["kinds"]), "rare_kinds": over_kinds.rare(result["kinds"])}
     onset = onset_recall(labels, scores, videos, frames, onset_precision)
     result["onset"] = {"precision": onset_precision, **onset._asdict()}
     result["ranking"] = ranking_digest(table, scores)
@@ -89,14 +98,18 @@ def summarise(
 
 
 def summary(evaluation: Mapping[str, Any], loss: float | None) -> dict[str, Any]:
-    """The few figures that decide, of what `summarise` gave for each part, by names that a terminal has room for.
+    """The few figures that decide, of what `summarise` gave for each part, under names that fit a terminal.
 
     Of the benchmark `ap`; `ap_eq`, AP at the prevalence, and `ci`, its 95 % interval; `auc`, AUROC; `rank`, a digest of
-    the order of the frames. Under `val` the same of validation, without an interval. `loss`: the final one of training.
-    Four decimals. A part without labels is left out.
+    the order of the frames. Under `val` the same of validation, without an interval, and `kinds`, the mean of AP at the
+    prevalence over kinds of event, null where one is too rare. `loss`: the final one of training. Four decimals. A part
+    without labels is left out.
     """
     result = {**_short(evaluation.get("benchmark")), "val": _short(evaluation.get("validation"))}
-    result["val"].pop("ci", None)
+    if result["val"]:
+        result["val"].pop("ci", None)
+        balanced = evaluation["validation"]["ap_over_kinds"]
+        result["val"]["kinds"] = None if balanced is None else round(balanced, 4)
     return {
         **{name: value for name, value in result.items() if value},
         **({} if loss is None else {"loss": round(loss, 6)}),
@@ -113,7 +126,7 @@ def _short(figures: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def headline(ranked: Ranked, weights: np.ndarray | None, prevalence: float) -> dict[str, float]:
-    """ap, ap_at_prevalence and auroc of frames that weigh `weights` (T,), or 1 each; NaN for one class."""
+    """`ap`, `ap_at_prevalence` and `auroc`, 0..1, of frames that weigh `weights` (T,), or 1 each; NaN for one class."""
     counts = ranked.counts(weights)
     return {
         "ap": counts.average_precision(),
@@ -160,7 +173,7 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     frames = pd.DataFrame(
         {
             "clip": table["video"].to_numpy(),
-            "kind": _kind_names(labels, table["kind"].to_numpy()),
+            "kind": over_kinds.names(labels, table["kind"].to_numpy()),
             "positive": labels,
             "share": ap_contributions(labels, scores),
         }
@@ -200,12 +213,13 @@ def macro_auroc(labels: np.ndarray, scores: np.ndarray, videos: np.ndarray) -> t
 def ap_by_kind(
     labels: np.ndarray, scores: np.ndarray, kinds: np.ndarray, prevalence: float
 ) -> dict[str, dict[str, float]]:
-    """Per kind of anomaly, alone against all normal frames: ap, ap_at_prevalence, base_rate, frames.
+    """Kind of anomaly -> figures of it alone against all normal frames.
 
-    Kinds differ in base rate and with it in AP: compare them at one `prevalence`. Kinds of normal frames are ignored.
+    `ap`, `ap_at_prevalence` and `base_rate` in 0..1, `frames`: how many are of that kind. Kinds differ in base rate and
+    with it in AP: compare them at one `prevalence`. Kinds of normal frames are ignored.
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
-    names = _kind_names(labels, kinds)
+    names = over_kinds.names(labels, kinds)
     result = {}
     for kind in sorted(set(names[labels == 1])):
         rows = (labels == 0) | (names == kind)
@@ -217,14 +231,6 @@ def ap_by_kind(
             "frames": int(chosen.sum()),
         }
     return result
-
-
-def _kind_names(labels: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """The kind (T,) of each anomalous frame, `unnamed` where there is none; empty for normal frames."""
-    named = (
-        pd.Series(np.asarray(kinds, dtype=object)).fillna("").replace("", UNNAMED).astype(str).to_numpy(dtype=object)
-    )
-    return np.where(labels == 1, named, "")
 
 
 class Onset(NamedTuple):

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from vad.data.sampling import evenly_spaced
 from vad.evaluation import curves
 from vad.storage import files
 
@@ -18,6 +19,8 @@ from matplotlib.figure import Figure
 NORMAL, ANOMALOUS = "#0072b2", "#d55e00"
 FLIPPED, BOTH = "#009e73", "#000000"
 _MOST_CLIPS = 40
+POINTS, BINS = 400, 40
+"""Of a precision-recall curve, and of a histogram of scores."""
 
 
 def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
@@ -40,13 +43,14 @@ def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     figure.supxlabel("frame number", fontsize=8)
     figure.supylabel("anomaly score", fontsize=8)
     figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, dpi: int = 80) -> None:
+    """Write a figure as a PNG, whole or not at all, and close it."""
     with files.replacing(path) as temporary:
         # No software version in the file: the same figures give the same bytes.
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
+        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -77,7 +81,7 @@ def diagnosis(path: Path, table: pd.DataFrame, noise: float, flip: float) -> Non
     axes.flat[-1].legend(fontsize=7, loc="center right")
     figure.supxlabel("likeness to the background once flipped, less that upright", fontsize=9)
     figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _timeline(axis: Axes, clip: pd.DataFrame) -> None:
@@ -91,26 +95,26 @@ def _timeline(axis: Axes, clip: pd.DataFrame) -> None:
         )  # fmt: skip
 
 
-def precision_recall(table: pd.DataFrame, points: int = 400) -> pd.DataFrame:
-    """Precision and recall at falling thresholds, at most `points` of them, evenly spaced in rank.
+def precision_recall(table: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall at falling thresholds, at most POINTS of them, evenly spaced in rank.
 
     Without labels the result has no rows.
     """
     if "label" not in table:
         return pd.DataFrame(columns=["recall", "precision"])
     precision, recall, _ = curves.precision_recall(table["label"].to_numpy(), table["score"].to_numpy())
-    kept = np.unique(np.linspace(0, len(recall) - 1, points).round().astype(int))
+    kept = evenly_spaced(len(recall), POINTS)
     return pd.DataFrame({"recall": recall[kept], "precision": precision[kept]})
 
 
-def score_distribution(table: pd.DataFrame, bins: int = 40) -> pd.DataFrame:
+def score_distribution(table: pd.DataFrame) -> pd.DataFrame:
     """Histogram of the scores of normal and of anomalous frames: columns score (a bin's middle), label, share.
 
     Shares are of all frames with that label. Without labels the result has no rows.
     """
     if "label" not in table:
         return pd.DataFrame(columns=["score", "label", "share"])
-    edges = np.histogram_bin_edges(table["score"], bins)
+    edges = np.histogram_bin_edges(table["score"], BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     parts = []
     for label, name in ((0, "normal"), (1, "anomalous")):

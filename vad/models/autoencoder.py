@@ -1,19 +1,14 @@
 """The convolutional autoencoder: an encoder without its head, and transposed convolutions back to the image."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from vad import VadError, registry
 from vad.models import encoders, weights
 from vad.params import Encoder
-from vad.storage import files
 
 
 class Autoencoder(nn.Module):
@@ -43,11 +38,11 @@ class Autoencoder(nn.Module):
         return reconstructions
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """The encoder's outputs layer1 to layer4, the bottleneck; see vad/models/encoders.py."""
+        """layer1 to layer4 -> that output of the encoder; layer4 is the bottleneck. See vad/models/encoders.py."""
         return self.encoder.features(images)
 
     def score_views(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        """Reconstructions, features of the images, features of the reconstructions, in one pass each."""
+        """Reconstructions, layer -> features of the images, layer -> features of the reconstructions; one pass each."""
         seen = self.features(images)
         reconstructions = self.decoder(seen["layer4"])
         return reconstructions, seen, self.features(reconstructions)
@@ -56,14 +51,6 @@ class Autoencoder(nn.Module):
 def to_images(frames: Tensor) -> Tensor:
     """Frames (N, H, W, 3) uint8 -> images (N, 3, H, W) float32 in [0, 1]."""
     return frames.permute(0, 3, 1, 2).float().div(255)
-
-
-def save(model: Autoencoder, path: Path, origin: dict[str, Any]) -> None:
-    """Write the weights as safetensors, whole or not at all; `origin` (parameters, data digest) goes beside them."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One metadata key: safetensors writes several in an order that changes from run to run.
-    with files.replacing(path) as temporary:
-        safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
 
 
 def load(path: Path, encoder: Encoder | None = None) -> Autoencoder:
@@ -96,10 +83,3 @@ def _encoder_of(weights: dict[str, Tensor]) -> Encoder | None:
         if names == weights.keys():
             return encoder
     return None
-
-
-def read_origin(path: Path) -> dict[str, Any]:
-    """What `save` was told the weights were made of; nothing where the network was not needed."""
-    with safetensors.safe_open(path, "pt") as stored:
-        origin: dict[str, Any] = json.loads((stored.metadata() or {"origin": "{}"})["origin"])
-    return origin

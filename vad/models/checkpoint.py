@@ -1,4 +1,4 @@
-"""Checkpoints: the state of an unfinished training in files that are whole, of that training alone, and run no code."""
+"""Checkpoints: the state of an unfinished training. Its files are whole, belong to it alone, and run no code."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vad import VadError
 from vad.data.clips import Clip
+from vad.models import saving
 from vad.storage import files
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]
@@ -22,7 +23,7 @@ Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 
 class Unusable(Exception):
-    """Why a checkpoint must not be believed."""
+    """Why a checkpoint can't be used."""
 
 
 class Checkpoints:
@@ -43,7 +44,7 @@ class Checkpoints:
 
         Raises VadError when the disk is full.
         """
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        tensors = saving.plain(tensors)
         text = json.dumps({"made_of": self.made_of, "record": record})
         with files.replacing(self.path) as temporary:
             safetensors.torch.save_file(tensors, temporary, {"text": text, "digest": digest_of_content(tensors, text)})

@@ -40,7 +40,7 @@ class Stages(nn.Sequential):
         self.width = width
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """The four outputs by name."""
+        """Name, layer1 to layer4 -> that output (N, C, h, w)."""
         outputs: dict[str, Tensor] = {}
         for position, module in enumerate(self):
             images = module(images)
@@ -72,7 +72,7 @@ class TokenMaps(nn.Module):
         return self.features(images)["layer4"]
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """The four outputs by name; layer4 has passed the closing layer norm, as what a head would read has."""
+        """Name, layer1 to layer4 -> that output (N, C, h, w); layer4 after the last layer norm, as a head reads it."""
         patches = self.patches(images)
         grid = patches.shape[2:]
         tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches.flatten(2).mT], 1)

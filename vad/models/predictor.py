@@ -6,15 +6,13 @@ convolutional LSTM.
 """
 
 import abc
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
@@ -24,7 +22,7 @@ from torch import Tensor, nn
 
 from vad import VadError, registry
 from vad.data.clips import Clip
-from vad.storage import files
+from vad.models import saving
 
 WIDTHS = (24, 48, 96, 128)
 """Channels of the levels, from half the frame's side down to a sixteenth of it."""
@@ -43,7 +41,7 @@ class Level(nn.Sequential):
     """Two 3x3 convolutions, (N, `inputs`, h, w) -> (N, `outputs`, h, w)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        # Without normalisation the few hundred steps there are time for end where they began: at copying.
+        # Without normalisation a few hundred steps end where they began: at a copy of the last frame.
         layers: list[nn.Module] = []
         for width in (inputs, outputs):
             layers += [nn.Conv2d(width, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)]
@@ -53,9 +51,9 @@ class Level(nn.Sequential):
 class Predictor(nn.Module, abc.ABC):
     """Frames (N, 3 * history, H, W) in [0, 1], the nearest last -> the change to the next, (N, 3, H, W).
 
-    Sides are multiples of 16. The change is learnt, not the frame: the scene is right from the first step on, and the
-    few minutes of training go into what moves, whose errors no blur of a redrawn scene hides. Random weights come from
-    torch's global generator; untrained it predicts no change.
+    Sides are multiples of 16. It learns the change, not the frame: the empty scene is right from the first step on, so
+    training goes into what moves, and no blurred scene hides its errors. Random weights come from torch's global
+    generator; an untrained network predicts no change.
     """
 
     def __init__(self, history: int) -> None:
@@ -64,7 +62,7 @@ class Predictor(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def features(self, past: Tensor) -> dict[str, Tensor]:
-        """What its levels make of the frames, by name: layer1 to layer3 at least."""
+        """Name of a level, layer1 to layer3 at least -> its output (N, C, h, w)."""
 
 
 class UNet(Predictor):
@@ -81,7 +79,7 @@ class UNet(Predictor):
         self.head = _silent(nn.Conv2d(WIDTHS[0], 4 * 3, 3, padding=1))
 
     def features(self, past: Tensor) -> dict[str, Tensor]:
-        """layer1 to layer4: what each level on the way down gives, WIDTHS channels at 1/2 to 1/16 of the side."""
+        """layer1 to layer4 -> the output of each level on the way down, WIDTHS channels at 1/2 to 1/16 of the side."""
         state = F.pixel_unshuffle(past, 2)
         levels: dict[str, Tensor] = {}
         for number, level in enumerate(self.down):
@@ -110,7 +108,7 @@ class ConvLSTM(Predictor):
         self.head = _silent(nn.Conv2d(HIDDEN, 4 * 4 * 3, 3, padding=1))
 
     def features(self, past: Tensor) -> dict[str, Tensor]:
-        """HIDDEN channels at 1/4 of the side: what the last frame shows, what is kept, what follows from both."""
+        """layer1 to layer3 -> HIDDEN channels at 1/4 of the side: of the last frame, of the state, of both together."""
         frames = past.unflatten(1, (self.history, 3))
         # Each with its change from the one before: gates that saturate would keep too little of it.
         changes = torch.cat([torch.zeros_like(frames[:, :1]), frames.diff(dim=1)], 1)
@@ -134,7 +132,7 @@ def make(name: str, history: int) -> Predictor:
 
 
 def _silent(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer with weights that make it say nothing yet."""
+    """The layer with every weight 0: its output is 0 until it is trained."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
@@ -172,7 +170,7 @@ def sources(position: int, length: int, history: int) -> list[int]:
 
 @dataclass(frozen=True)
 class FrameStacks(Clip):
-    """A clip whose frames are what leads to the next: each with the history - 1 before it, (H, W, 3 * history) uint8.
+    """A clip whose frames are inputs of a predictor: each with the history - 1 before it, (H, W, 3 * history) uint8.
 
     Side by side as channels, the frame itself last. At the start of a clip those after it stand in, as in `sources`.
     """
@@ -201,18 +199,10 @@ def errors(fabric: Fabric, model: Predictor, clip: Clip, batch_size: int) -> Ite
         yield from (predict(model, past) - frame).abs().mean(1).cpu().numpy()
 
 
-def save(model: Predictor, path: Path, origin: dict[str, Any]) -> None:
-    """Write the weights as safetensors, whole or not at all; `origin` (parameters, seed) goes beside them."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with files.replacing(path) as temporary:
-        safetensors.torch.save_file(weights, temporary, {"origin": json.dumps(origin, sort_keys=True)})
-
-
 def load(path: Path) -> Predictor:
-    """The network that `save` wrote. Raises VadError when the file is missing or not one of it."""
+    """The network that `saving.save` wrote. Raises VadError when the file is missing or not one of it."""
     try:
-        with safetensors.safe_open(path, "pt") as opened:
-            settings = json.loads(opened.metadata()["origin"])["predict"]
+        settings = saving.read_origin(path)["predict"]
         model = make(settings["network"], settings["history"])
         model.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, SafetensorError, TypeError, LookupError, RuntimeError) as error:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vad import VadError
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.models.checkpoint import Checkpoints
 from vad.models.predictor import Predictor, Window, batches, predict, split
 from vad.models.resumable import Resumable
@@ -52,9 +53,9 @@ def fit(
     chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
-    # Its patience is what it still bears.
+    # torch's patience is the last number of epochs that is still tolerated.
     schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
-    # The statistics of so few steps jump about: without the mean, held-out loss may double from one epoch to the next.
+    # Batch norm's statistics of so few steps vary much: without the mean, held-out loss may double in an epoch.
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
 
     def held_out(epoch: int) -> float:
@@ -63,7 +64,7 @@ def fit(
 
     with Resumable(fabric, checkpoints, model, optimizer, mean, schedule) as run:
         if not run.history:
-            _drawn(len(chosen))  # for no step: a seed is to give the weights that it always gave
+            _drawn(len(chosen))  # not used: with this draw a seed gives the same weights as ever
             run.history.append({"epoch": 0, "train": math.nan, "holdout": held_out(0), "steps": 0})
         while not _ended(run.history, params.epochs):
             _epoch(fabric, network, optimizer, mean, _left(run, train, chosen, params), run)
@@ -110,7 +111,8 @@ def _left(run: Resumable, clips: Sequence[Clip], chosen: list[Window], params: P
     """The batches of an epoch: a new one, which is drawn now, or what is left of the one under way."""
     run.order = run.order or _drawn(len(chosen))
     left = [chosen[index] for index in run.order[len(run.losses) * params.batch_size :]]
-    return batches(clips, left, params.history, params.batch_size)
+    drawn, total = batches(clips, left, params.history, params.batch_size), math.ceil(len(left) / params.batch_size)
+    return progress(drawn, f"epoch {len(run.history)} of at most {params.epochs}", total, params.batch_size)
 
 
 def _drawn(count: int) -> list[int]:
@@ -122,7 +124,7 @@ def _drawn(count: int) -> list[int]:
 
 def _spaced(found: list[Window]) -> list[Window]:
     """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
-    return [found[index] for index in sorted({*np.linspace(0, len(found) - 1, CHECKED_WINDOWS).round().astype(int)})]
+    return [found[index] for index in evenly_spaced(len(found), CHECKED_WINDOWS)]
 
 
 def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
@@ -137,10 +139,10 @@ def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
 def _epoch(
     fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], run: Resumable
 ) -> None:
-    """A pass over the windows drawn, or what is left of it; `run` is told of each step."""
+    """A pass over the windows drawn, or the rest of one; each step is recorded in `run`."""
     network.train()
     epoch = len(run.history)
-    for batch in progress(drawn, f"epoch {epoch}"):
+    for batch in drawn:
         frame, past = split(fabric.to_device(batch))
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(predict(network, past), frame)

@@ -1,4 +1,4 @@
-"""Trainings that can be cut off at any moment and go on to the same weights, to the bit."""
+"""Trainings that can be interrupted at any moment and go on to the same weights, to the bit."""
 
 import signal
 import sys
@@ -52,7 +52,7 @@ class Deferred:
 
 
 class Resumable:
-    """Where a training stands: what it was left as when it was cut off, or the beginning.
+    """How far a training is: as it was when it was interrupted, or at its beginning.
 
     `history`: a row for each epoch that has ended. Of the epoch under way, `order`: its items in the order in which
     they are taken, empty before it is drawn; `losses`: those of its steps so far. `best`: weights to come back to.
@@ -91,7 +91,7 @@ class Resumable:
         self._signals.__exit__(kind, *rest)
 
     def end_step(self, loss: float) -> None:
-        """A step of the optimizer is done: keep the state if it is time to, or if this is where training is cut off."""
+        """A step of the optimizer is done: keep the state if it is time to, or if training is interrupted here."""
         self.losses.append(loss)
         if self._signals.came or time.monotonic() - self._kept_at >= KEPT_EVERY:
             self._keep()
@@ -151,7 +151,7 @@ class Resumable:
 
 
 def circumstances(fabric: Fabric) -> dict[str, Any]:
-    """On what bits depend besides what a training is made of: threads, processes, kind of device, torch's version."""
+    """What can change the last bits of weights: `threads`, `processes`, `device` (its name), `torch` (its version)."""
     kind = fabric.device.type
     names = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
     return {

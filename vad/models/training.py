@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset, RandomSampler
 
 from vad import VadError
 from vad.data.clips import MappedClip
+from vad.data.sampling import evenly_spaced
 from vad.models import collapse
 from vad.models.autoencoder import Autoencoder, to_images
 from vad.models.checkpoint import Checkpoints
@@ -49,7 +49,7 @@ class Frames(Dataset[Tensor]):
 
     def spaced(self, count: int) -> list[int]:
         """Indices of at most `count` frames, evenly spaced over all clips."""
-        return sorted({round(index) for index in np.linspace(0, len(self) - 1, min(count, len(self)))})
+        return evenly_spaced(len(self), count)
 
     def digest(self) -> str:
         """A hash of every pixel, in 32 hex digits."""
@@ -70,8 +70,8 @@ def fit(
     `holdout`, measured after the epoch in eval mode on training and on held-out frames, which alone compare; `steps`
     of the optimizer so far; what `collapse_figures` gives of held-out frames. Where none are held out, `holdout` is nan
     and collapse is that of training frames. Epoch 0 has no losses, which would dwarf all others.
-    A run that was cut off goes on from `checkpoints` to the same weights. A finished one leaves them there: they are
-    removed by whoever has put the weights in their place. Raises VadError when the loss is no longer finite.
+    An interrupted run goes on from `checkpoints` to the same weights. A finished one leaves them there: the caller
+    removes them once the weights are written. Raises VadError when the loss is no longer finite.
     """
     judged = holdout if len(holdout) else train
     network, optimizer = prepare(fabric, model, params)
@@ -112,11 +112,11 @@ def shuffled(count: int) -> list[int]:
 
 
 def _epoch(fabric: Fabric, network: Any, optimizer: Any, train: Frames, params: Train, run: Resumable) -> None:
-    """What is left of a pass over the training frames; `run` is told of each step."""
+    """A pass over the training frames, or the rest of one; each step is recorded in `run`."""
     network.train()
     run.order = run.order or shuffled(len(train))
     starts = range(len(run.losses) * params.batch_size, len(train), params.batch_size)
-    for start in progress(starts, f"epoch {len(run.history)}"):
+    for start in progress(starts, f"epoch {len(run.history)} of {params.epochs}", frames=params.batch_size):
         batch = torch.stack([train[index] for index in run.order[start : start + params.batch_size]])
         loss = step(fabric, network, optimizer, fabric.to_device(batch), LOSSES[params.loss])
         if not math.isfinite(loss):
@@ -141,7 +141,7 @@ def evaluation_loss(fabric: Fabric, network: Any, frames: Frames, params: Train)
 
 @torch.no_grad()
 def collapse_figures(fabric: Fabric, model: Autoencoder, frames: Frames, params: Train) -> dict[str, float]:
-    """Whether `model` still tells up to 64 evenly spaced frames apart, in eval mode.
+    """Whether `model` still tells up to 64 evenly spaced frames apart, in eval mode; three figures by name.
 
     `feature_variance` and `effective_rank` of the bottleneck, averaged over its positions; `score_spread` of the mean
     absolute error per frame. In float32 whatever the training's precision: rounding to bfloat16 looks like rank.

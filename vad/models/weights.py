@@ -26,7 +26,7 @@ OF_TENSORS = re.compile(
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors file, or from any other as a .pth that holds a state dict.
+    """Name -> tensor, from a .safetensors file, or from any other as a .pth that holds a state dict.
 
     Raises FileNotFoundError, ValueError for what is no state dict, and what torch and safetensors raise for damage.
     """
@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def imagenet(name: str, key: str, otherwise: str = "") -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of one of its networks, from torch's cache or downloaded into it.
+    """Name -> tensor of torchvision's ImageNet weights of a network, from torch's cache or downloaded into it.
 
     `key` is the parameter that wants them, `otherwise` another way to have them. Raises VadError when they can't be
     downloaded, or are not what torchvision published: 8 digits of the SHA-256 stand in each file's name.

@@ -1,1 +1,1 @@
-"""What was done to a frame: the corruption, how it is found and repaired."""
+"""The corruption of frames: made, found and repaired."""

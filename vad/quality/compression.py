@@ -1,4 +1,4 @@
-"""What is done to validation and test frames on purpose, to see whether it looks anomalous: JPEG compression."""
+"""JPEG compression of validation and test frames on purpose, to see whether it looks anomalous."""
 
 import io
 import zlib
@@ -9,9 +9,9 @@ from vad.params import Stress
 
 
 def jpeg_quality(video: str, number: int, params: Stress) -> int | None:
-    """At which JPEG quality a frame is saved again; None for all but the chosen share.
+    """The JPEG quality at which a frame is saved again; None where it is not.
 
-    Its clip and number choose it, never its label.
+    A hash of clip and frame number chooses the frames, never the label.
     """
     chosen = zlib.crc32(f"{video}/{number}".encode()) < params.share * 2**32
     return params.jpeg_quality if chosen else None

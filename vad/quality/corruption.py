@@ -1,7 +1,7 @@
 """What the competition did to its test frames, each frame on its own and whatever its label.
 
 About 10 % are flipped top to bottom, a minority covered with coloured noise, a few are missing; the heads and
-tails of some clips are cut. Nuisance, not anomaly: of the flipped frames as many are anomalous as of the others.
+tails of some clips are cut. It is a nuisance and no anomaly: flipped frames are anomalous as often as others.
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 NOISE_AMPLITUDE = 38.0
 """Half width of the uniform noise, in grey levels of 255."""
+CUT, LONGEST_CUT = 0.3, 0.125
 
 
 def plan(count: int, rng: np.random.Generator, flip: float, noise: float, drop: float) -> pd.DataFrame:
@@ -20,12 +21,12 @@ def plan(count: int, rng: np.random.Generator, flip: float, noise: float, drop: 
     return pd.DataFrame(draws, columns=["flipped", "noisy", "dropped"])
 
 
-def cut_ends(count: int, rng: np.random.Generator, share: float = 0.3, longest: float = 0.125) -> slice:
-    """The part of a clip of `count` frames that is left when its head and its tail are each cut with odds `share`.
+def cut_ends(count: int, rng: np.random.Generator) -> slice:
+    """The part of a clip of `count` frames that is left when its head and its tail are each cut with probability CUT.
 
-    Each cut takes up to `longest` of the clip.
+    Each cut takes up to the share LONGEST_CUT of the clip.
     """
-    head, tail = (int(rng.integers(0, int(count * longest) + 1)) if rng.random() < share else 0 for _ in range(2))
+    head, tail = (int(rng.integers(0, int(count * LONGEST_CUT) + 1)) if rng.random() < CUT else 0 for _ in range(2))
     return slice(head, count - tail)
 
 

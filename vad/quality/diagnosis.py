@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vad.data.clips import Clip
+from vad.data.sampling import evenly_spaced
 from vad.quality import contrast
 from vad.storage import tables
 from vad.storage.progress import parallel
@@ -20,7 +21,7 @@ from vad.storage.progress import parallel
 SAMPLED = 64
 """Training frames that the background is the median of."""
 USUAL = 5
-"""What so many training frames show is usual in a long training set, too: its nights may be few, bad frames fewer."""
+"""What so many training frames show is usual, however many there are: nights may be few, bad frames are fewer."""
 NOISE_FACTOR = 1.5
 """Noisy: noisier than this times what is usual in training. Other light alone gives up to 1.25."""
 FLIP_SHARE = 0.5
@@ -69,7 +70,7 @@ class Background:
 
 def luma(clip: Clip, number: int) -> np.ndarray:
     """The brightness (H, W) uint8 of a clip's frame."""
-    return cv2.cvtColor(clip.frame(number), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(np.ascontiguousarray(clip.frame(number)), cv2.COLOR_RGB2GRAY)
 
 
 def noise_level(luma: np.ndarray) -> float:
@@ -83,9 +84,9 @@ def noise_level(luma: np.ndarray) -> float:
 
 
 def backgrounds(clips: Sequence[Clip]) -> dict[tuple[int, ...], Background]:
-    """The background of training clips for every frame size (H, W) among them, from frames spread over them all."""
+    """Frame size (H, W) -> the background of training clips of that size, from frames spread over all clips."""
     frames = [(clip, int(number)) for clip in clips for number in clip.numbers]
-    chosen = [frames[place] for place in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))]
+    chosen = [frames[place] for place in evenly_spaced(len(frames), SAMPLED)]
     by_size: dict[tuple[int, ...], list[np.ndarray]] = {}
     for image in parallel(lambda frame: luma(*frame), chosen):
         by_size.setdefault(image.shape, []).append(image)
@@ -188,10 +189,11 @@ def decide(measured: pd.DataFrame, lines: Thresholds) -> pd.DataFrame:
 
 
 def against_truth(found: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
-    """Precision and recall of what was found, over the frames that both tables (video, frame, flipped, noisy) hold.
+    """How well the corruption was found, over the frames that both tables (video, frame, flipped, noisy) hold.
 
-    Frames are matched by clip and frame number, clips with or without zero padding. None where nothing was found,
-    or nothing is there to be found.
+    `frames`: how many these are. `flipped` and `noisy`: for each, how many frames were `found` and how many are
+    `true`, and `precision` and `recall`, 0 to 1, None where nothing was found or nothing is there to be found. Frames
+    are matched by clip and frame number, clips with or without zero padding.
     """
     both = _by_id(found).add_suffix("_found").join(_by_id(truth).add_suffix("_true"), how="inner")
     result: dict[str, Any] = {"frames": len(both)}
@@ -213,7 +215,7 @@ def _by_id(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """By split, how many frames there are, how many were found flipped, noisy, frozen, and how many are missing."""
+    """Split -> its number of `frames`, how many were found `flipped`, `noisy`, `frozen`, and how many are `missing`."""
     return {
         str(split): {
             "frames": len(rows),

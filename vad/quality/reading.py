@@ -15,11 +15,10 @@ def at_full_size(frames: Path, validation: Path, split: str, diagnosed: pd.DataF
     `frames` holds a folder a split, `validation` the clips of validation in its folder `clips`. Raises VadError for a
     frame that was not diagnosed.
     """
-    folder = validation / "clips" if split == "validation" else frames / split
     denoise = undo.denoise != "none"
     return [
         repair.repaired(clip, repair.found_in(diagnosed, split, clip), unflip=undo.unflip, denoise=denoise)
-        for clip in clips.open_zips(folder)
+        for clip in clips.open_zips(clips.folder_of(frames, validation, split))
     ]
 
 

@@ -1,6 +1,6 @@
 """Frames as they were before the corruption that `diagnose` found, as far as `repair` in params.yaml says so.
 
-The one place that repairs: whoever reads a clip through `repaired` gets its frames, at whatever size, put right.
+The one place that repairs: a clip read through `repaired` has repaired frames, whatever their size.
 """
 
 from dataclasses import dataclass

@@ -50,12 +50,12 @@ def z(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 
 def z_above(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """The same with 0 below the mean, so that one component's quiet can't cancel another's alarm; such frames tie."""
+    """The same, but 0 below the mean: a low value of one component can't cancel another's high one. Such frames tie."""
     return z(values, normal).clip(min=0)
 
 
 def log_z(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """The same of logarithms, of values from 0 up: sizes of residuals and flows are skewed, their logarithms hardly."""
+    """The same of logarithms, for values from 0 up: residuals and flows are skewed, their logarithms hardly."""
     floor = 0.01 * float(np.median(normal)) or float(normal.mean()) or 1.0
     return z(np.log(values.clip(min=0) + floor), np.log(normal.clip(min=0) + floor))
 
@@ -80,4 +80,4 @@ CALIBRATIONS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "calibrated_log": log_z,
     "calibrated_tail": tail,
 }
-"""Values (T,) and normal ones (N,) -> rescaled values (T,), higher for stranger ones."""
+"""Values (T,) and normal ones (N,) -> rescaled values (T,), higher for more anomalous ones."""

@@ -14,7 +14,7 @@ from typing import Any
 from vad import VadError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What errno says of a full disk or quota."""
+"""Values of errno for a full disk or quota."""
 MAKE_ROOM = "make room on its disk (`du -sh .dvc/cache .dvc/tmp data` shows what is large)"
 
 
@@ -23,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success sync it and rename it into place, on failure remove it.
 
     The temporary name keeps the suffix, because writers choose their format by it. Raises VadError when the disk
-    is full. Temporary files that killed writers of `path` left are removed first.
+    is full, and OSError, which names `path`, when it can't be written there for another reason. Temporary files that
+    killed writers of `path` left are removed first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,9 +38,12 @@ def replacing(path: Path) -> Iterator[Path]:
     except Exception as error:
         if (number := _errno(error)) in FULL:
             raise VadError(f"{path}: can't be written ({os.strerror(number)}); {MAKE_ROOM} and run again") from None
+        if number and getattr(error, "filename", None) in (None, str(temporary)):
+            raise OSError(number, os.strerror(number), str(path)) from None
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a read-only disk there is none, and looking for it fails
+            temporary.unlink(missing_ok=True)
 
 
 def _errno(error: Exception) -> int:
@@ -68,6 +72,11 @@ def _runs(process: int) -> bool:
     except PermissionError:  # another user's
         pass
     return True
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a name is one that `replacing` yields: of a file that a writer left when it was killed."""
+    return re.fullmatch(r"\..*\.\d+\.tmp(\..*)?", path.name) is not None
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
 """What a run needs: a small file for every network and component family, on which the stage that makes it depends.
 
-A stage whose parameters are the weights of all components would run again whenever one of them changes; one that
-depends on such a file does so only when it becomes needed, or is no longer.
+A stage that depends on the weights of all components runs again whenever one of them changes. A stage that depends on
+such a file runs again only when its result becomes needed, or is no longer needed.
 """
 
 from collections.abc import Mapping

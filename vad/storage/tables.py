@@ -1,4 +1,4 @@
-"""Tables keyed by (split, video, frame number): how anything that is known of a frame travels between stages."""
+"""Tables keyed by (split, video, frame number): all that is known of a frame goes from stage to stage in these."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +14,9 @@ KEYS = ["split", "video", "frame"]
 
 SCORED = ("holdout", "validation", "test")
 """The splits whose frames get a score, in this order."""
+
+PARTS = {"validation": "validation", "benchmark": "test"}
+"""The parts of an evaluation, each apart from the other -> the split that each is about."""
 
 
 def frame_id(video: str, frame: int) -> str:
@@ -46,7 +49,7 @@ def read_components(path: Path) -> pd.DataFrame:
             keys = pd.DataFrame({name: stored[name] for name in KEYS})
             values = pd.DataFrame(stored["values"], columns=stored["names"].tolist())
         return pd.concat([keys, values], axis=1)
-    except Exception as error:  # whatever a damaged file makes numpy trip over
+    except Exception as error:  # any error that a damaged file causes in numpy
         reason = " ".join(str(error).split()) or type(error).__name__
         raise VadError(f"{path}: not a whole table ({reason}); delete it and run `dvc repro`") from None
 

@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from vad.data.sampling import evenly_spaced
+
 _BACKGROUND_FRAMES = 41
+_SHORTEST = 5
 MARGIN = 4  # transparent pixels around a sprite, so that its soft edge has room
 
 
@@ -76,7 +79,7 @@ class Scene:
 
 def survey(frames: Sequence[np.ndarray], numbers: np.ndarray) -> Scene:
     """What is usual in a clip of frames (H, W, 3) uint8 with ascending frame numbers."""
-    sample = np.linspace(0, len(frames) - 1, min(len(frames), _BACKGROUND_FRAMES)).round().astype(int)
+    sample = evenly_spaced(len(frames), _BACKGROUND_FRAMES)
     rows = zip(*(frames[i] for i in sample), strict=True)  # row by row: the stack of whole frames would be large
     background = np.stack([np.median(row, axis=0) for row in rows]).astype(np.uint8)
     blobs = [find_blobs(frame, background, position) for position, frame in enumerate(frames)]
@@ -122,8 +125,8 @@ def find_blobs(frame: np.ndarray, background: np.ndarray, position: int) -> list
     return blobs
 
 
-def follow(blobs: Sequence[Sequence[Blob]], numbers: np.ndarray, shortest: int = 5) -> tuple[tuple[Blob, ...], ...]:
-    """Figures linked over adjacent frame numbers by their boxes' overlap: tracks of at least `shortest` frames."""
+def follow(blobs: Sequence[Sequence[Blob]], numbers: np.ndarray) -> tuple[tuple[Blob, ...], ...]:
+    """Figures linked over adjacent frame numbers by their boxes' overlap: tracks of at least _SHORTEST frames."""
     done: list[list[Blob]] = []
     open_tracks: list[list[Blob]] = []
     for position, found in enumerate(blobs):
@@ -139,7 +142,7 @@ def follow(blobs: Sequence[Sequence[Blob]], numbers: np.ndarray, shortest: int =
             else:
                 done.append(track)
         open_tracks = extended + [[blob] for blob in rest]
-    return tuple(tuple(track) for track in done + open_tracks if len(track) >= shortest)
+    return tuple(tuple(track) for track in done + open_tracks if len(track) >= _SHORTEST)
 
 
 def sprite_of(frame: np.ndarray, blob: Blob) -> np.ndarray:

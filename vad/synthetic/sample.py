@@ -56,7 +56,7 @@ class Plan:
     seed: tuple[int, int]
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """Chance of the clip's own, for any order of making: 1 normal, 2 events, 3 camera noise, 4 corruption."""
+        """A random generator of the clip's own, by purpose: 1 normal, 2 events, 3 camera noise, 4 corruption."""
         return np.random.default_rng([*self.seed, purpose])
 
     def kinds(self) -> list[str]:
@@ -79,7 +79,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Actor:
-    """A figure and its way: places (T,) in metres, with x = AWAY where it is not there, and its parts at a frame."""
+    """A figure: its path x, z (T,) in metres, x = AWAY where it is absent, and its parts at a frame."""
 
     x: np.ndarray
     z: np.ndarray
@@ -282,7 +282,7 @@ def render_clips(seed: int) -> Iterator[Clip]:
 
 def render(plan: Plan, backdrop: np.ndarray) -> Clip:
     """The clip of a plan before cuts and corruption, in front of a backdrop (180, 320, 3)."""
-    # Chance apart for each, so that a clip without its events is the same clip but for them.
+    # A generator for each, so that a clip without its events is the same clip but for them.
     rng, chance, noise = plan.rng(1), plan.rng(2), plan.rng(3)
     actors = [_passer_by(rng, plan.count) for _ in range(rng.integers(3, 7))]
     for event in plan.events:

@@ -1,7 +1,7 @@
 """A street scene for the sample: a fixed camera, a textured backdrop, and people built of rounded limbs.
 
-Places are metres on the ground: x to the right, z away from the camera. A figure is a list of parts, its own metres
-measured from the ground between its feet: across (to the right) and up.
+Positions are in metres on the ground: x to the right, z away from the camera. A figure is a list of parts, in metres
+from the ground between its feet: across (to the right) and up.
 """
 
 import math
