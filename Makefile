@@ -20,7 +20,8 @@ RUN_TOOL := $$(command -v uvx || echo pipx run)
 
 DATA ?= sample
 
-.PHONY: help env repro report film demo recipe ablation ablations test test-all check lock audit \
+.PHONY: help env repro report film demo recipe ablation ablations sweep fan-out test test-all check benchmark \
+        lock audit \
         submit leaderboard kaggle-push kaggle-pull
 
 help:  ## list these targets
@@ -54,6 +55,12 @@ ablations: $(STAMP)  ## test every claim of the failure analysis: DATA="sample p
 	@failed=0; for module in "ablations $(DATA)" "oracle $(DATA)" failure_analysis past_the_ceiling; do \
 	    $(IN_VENV) python -m experiments.$$module || failed=1; done; exit $$failed
 
+sweep: $(STAMP)  ## thousands of settings of fusion in one process, judged on validation: COUNT=2000, SAVE=3 keeps the best
+	@$(IN_VENV) python -m experiments.sweep $(if $(COUNT),--count $(COUNT)) $(if $(SAVE),--save $(SAVE))
+
+fan-out: $(STAMP)  ## what cluster/job does on many machines, on tiny clips: JOBS=4, two at once, one of them killed
+	@$(IN_VENV) JOBS=$(or $(JOBS),4) python -m pytest -q -s -m slow tests/cluster/test_fan_out.py
+
 ## Kaggle
 submit: $(STAMP)  ## check submission.csv, hand it in and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
 	@$(IN_VENV) python -m competition.submit $(if $(FORCE),--force) $(if $(KAGGLE),--kaggle) $(if $(MESSAGE),--message "$(MESSAGE)")
@@ -77,6 +84,9 @@ test-all: $(STAMP)  ## the slow tests, too, and all trials of docs/PROMISES.md: 
 	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile -m "slow or not slow"
 	@failed=0; for harness in kills disks mutants; do \
 	    $(IN_VENV) OMP_NUM_THREADS=1 python -m faults.$$harness --write docs/PROMISES.md || failed=1; done; exit $$failed
+
+benchmark: $(STAMP)  ## docs/PERFORMANCE.md: our speed beside the notebook's and what the machine could do (8 minutes)
+	@$(IN_VENV) python -m benchmarks.performance
 
 check: $(STAMP)  ## formatting, lint, types and the search for secrets alone
 	@$(IN_VENV) python -m ruff format --check

@@ -13,7 +13,7 @@ The background is a map of single frames as the autoencoder's errors are, but po
 for its place. Is what lies past the ceiling a matter of pooling? AP at .2456, frames upright. Of the autoencoder's
 errors: as the recipe averages them (`repaired`); their top percent; their map pooled by place, tuned on nothing; and
 mixtures tuned *on the test labels*, without and with that map. Beside them what no label tuned, pooled by place as
-well: the background, flow, `best`. An empty cell was not computed."""
+well: the background, flow, `blocks`. An empty cell was not computed."""
 
 
 def figures(names: list[str], found: dict[str, Results]) -> str:
@@ -59,7 +59,7 @@ def _difference(result: dict[str, Any], reading: effects.Reading) -> str:
 
 def pooling(found: dict[str, Results]) -> str:
     """A single-frame autoencoder, however pooled, beside what looks at single frames and at motion."""
-    ran = ("repaired", "pixel_l1_top_only", "background_local_only", "flow_local_only", "best")
+    ran = ("repaired", "pixel_l1_top_only", "background_local_only", "flow_local_only", "blocks")
     rows = []
     for data, results in found.items():
         figures = {name: results[name]["figures"]["benchmark"][FIGURE] if name in results else None for name in ran}
@@ -71,7 +71,7 @@ def pooling(found: dict[str, Results]) -> str:
         ]
         values = [figures["repaired"], figures["pixel_l1_top_only"], *errors, *(figures[name] for name in ran[2:])]
         rows.append([data, *("" if value is None else f"{value:.3f}" for value in values)])
-    heads = ["errors: mean", "top percent", "by place", "oracle", "oracle, by place", "background", "flow", "`best`"]
+    heads = ["errors: mean", "top percent", "by place", "oracle", "oracle, by place", "background", "flow", "`blocks`"]
     return "\n\n".join([table(["data", *heads], rows), *_remains(found)])
 
 
@@ -79,13 +79,13 @@ def _remains(found: dict[str, Results]) -> list[str]:
     """What is left for motion, where the autoencoder's errors were pooled by place."""
     said = []
     for data, results in found.items():
-        placed, best = results.get("oracle", {}).get("alone", {}).get("pixel_l1_local"), results.get("best")
-        if placed is None or best is None:
+        placed, blocks = results.get("oracle", {}).get("alone", {}).get("pixel_l1_local"), results.get("blocks")
+        if placed is None or blocks is None:
             continue
-        motion = best["figures"]["benchmark"][FIGURE]
+        motion = blocks["figures"]["benchmark"][FIGURE]
         sign = "motion has more to give" if motion > placed else "no sign there that motion adds to pooling"
         said.append(
             f"On `{data}` the errors of single frames, pooled by place and tuned on nothing, reach {placed:.3f}, and "
-            f"`best`, which is mostly motion, {motion:.3f}: {sign}. These are figures without an interval."
+            f"`blocks`, which is mostly motion, {motion:.3f}: {sign}. These are figures without an interval."
         )
     return [textwrap.fill(" ".join(said), 120, break_on_hyphens=False)] if said else []

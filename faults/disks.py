@@ -143,9 +143,12 @@ def filled(stage: str, number: int, room: int, disk: str) -> None:
 
 def fill(disk: str, room: int) -> None:
     """Let a tmpfs have no more than `room` bytes left, in whole pages."""
-    now = os.statvfs(disk)
-    pages = now.f_blocks - now.f_bfree + room // now.f_frsize
-    subprocess.run(("mount", "-o", f"remount,size={max(pages, 1) * now.f_frsize}", disk), check=True)
+    done = None
+    while done is None or done.returncode:  # it fails when another thread has just written
+        now = os.statvfs(disk)
+        pages = now.f_blocks - now.f_bfree + room // now.f_frsize
+        size = max(pages, 1) * now.f_frsize
+        done = subprocess.run(("mount", "-o", f"remount,size={size}", disk), capture_output=True)
 
 
 def places(ready: Ready) -> list[Path]:

@@ -21,7 +21,7 @@ from faults.stage_runner import ROOT, TOP, frames
 from vad import VadError, params
 from vad.data import clips, decode, labels, submission
 from vad.data.sources import Source
-from vad.models import predictor, weights
+from vad.models import predictor, saving, weights
 from vad.models.checkpoint import Checkpoints
 from vad.storage import archives
 
@@ -164,7 +164,7 @@ def read_clip(path: Path) -> str:
 
 def write_weights(path: Path) -> None:
     torch.manual_seed(1)
-    predictor.save(predictor.make("convlstm", 1), path, {"predict": {"network": "convlstm", "history": 1}})
+    saving.save(predictor.make("convlstm", 1), path, {"predict": {"network": "convlstm", "history": 1}})
 
 
 def read_weights(path: Path) -> str:

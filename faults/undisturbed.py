@@ -105,7 +105,7 @@ def clone(folder: Path, target: Path) -> None:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file in a folder and a hash of its content."""
+    """Every file in a folder -> a hash of its content."""
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with open(path, "rb") as content:

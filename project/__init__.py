@@ -1,1 +1,1 @@
-"""Git and DVC of this folder, its revisions, its clones for data sets, and how its processes end."""
+"""Git and DVC of this folder, its revisions, its clones for data sets, launchers, and how its processes end."""

@@ -47,12 +47,17 @@ def guard() -> None:
         if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
     family = BORN if BORN[0] == os.getpid() else lineage()  # a fork has another
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     if sys.platform != "linux" or len(family) > 2:
         threading.Thread(target=_watch, args=(family,), daemon=True).start()
     elif lineage() != family:
         signal.raise_signal(signal.SIGTERM)
+
+
+def end_with_parent() -> None:
+    """On Linux this process, and what it becomes by exec, gets SIGTERM when its parent ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(number: int, _: FrameType | None) -> None:

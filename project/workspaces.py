@@ -96,9 +96,10 @@ def prepare(dataset: str) -> Path:
     if computed:
         # Metrics are Git's, not DVC's: without them DVC would not take what it has of a stage for its output.
         git(folder, "checkout", "--quiet", computed, "--", "dvc.lock", "metrics")
-        # DVC's run cache keeps no stage with metrics: going back from an experiment would train again.
-        for _ in dvc(folder, "checkout", "--force", "--allow-missing"):
-            pass
+    # DVC's run cache keeps no stage with metrics: going back from an experiment would train again, and so would a
+    # fresh clone that pulled what another machine has computed.
+    for _ in dvc(folder, "checkout", "--force", "--allow-missing"):
+        pass
     return folder
 
 

@@ -1,21 +1,34 @@
 """The stages of dvc.yaml, one thin module each: `python -m stages.resize INPUTS... OUTPUTS...`."""
 
 import errno
+import hashlib
 import inspect
+import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from project import lifetime
+from project import launch, lifetime
 from vad import VadError
 from vad.storage.files import FULL, MAKE_ROOM
 
+if TYPE_CHECKING:  # the stages that an idea runs again start fast
+    from pydantic import BaseModel
+
+TOP = Path(__file__).parents[1]
 PARAMS = Path("params.yaml")
 CHECKPOINTS = Path(".dvc/tmp/checkpoints")
 """State of unfinished trainings: outside DVC's outputs, since it must never be taken for a result."""
+CLIPS = Path(os.environ.get("VAD_CLIPS") or ".dvc/tmp/clips")
+"""What stages keep of single clips, a folder each: outside DVC's outputs, which it clears before a stage runs.
+
+Several machines share it where VAD_CLIPS names a folder that all of them have. It may be removed at any time.
+"""
 REMEDIES = {
     **dict.fromkeys(FULL, MAKE_ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions"),
@@ -39,8 +52,10 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(f"usage: python -m {sys.modules['__main__'].__spec__.name} {' '.join(names).upper()}")  # type: ignore
     try:
         lifetime.guard()
+        launch.write_own_log()
         main(*map(Path, sys.argv[1:]))
     except VadError as error:
+        launch.tell(str(error))
         sys.exit(str(error))
     except lifetime.Stopped as stopped:
         name, ended_by = Path(sys.argv[0]).stem, signal.Signals(stopped.number).name
@@ -54,6 +69,16 @@ def run(main: Callable[..., None]) -> None:
 
 def code_of(stage: str) -> list[Path]:
     """The modules that a stage's result depends on, as dvc.yaml lists them."""
-    top = Path(__file__).parents[1]
-    stages = yaml.safe_load((top / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return [top / path for path in stages[stage]["deps"] if path.endswith(".py")]
+    return [TOP / path for path in _stated(stage)["deps"] if path.endswith(".py")]
+
+
+def made_of(stage: str, settings: "BaseModel") -> list[Any]:
+    """What a stage's results depend on besides its inputs, as JSON has it: its code and its parameters in dvc.yaml."""
+    values = settings.model_dump(mode="json")
+    stated = {key: reduce(lambda part, name: part[name], key.split("."), values) for key in _stated(stage)["params"]}
+    return [[hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in code_of(stage)], stated]
+
+
+def _stated(stage: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    return {"params": [], **found}

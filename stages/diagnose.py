@@ -1,15 +1,17 @@
 """Diagnose: every frame at full size -> what was done to it: flipped, noisy, frozen, frames missing before it."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from stages import run
+from stages import CLIPS, PARAMS, made_of, run
+from vad import params
 from vad.data import clips
-from vad.evaluation import plots
+from vad.evaluation import diagnosis_plot
 from vad.quality import diagnosis
-from vad.storage import files, tables
-from vad.storage.progress import over_clips
+from vad.storage import files, store, tables
+from vad.storage.store import Job, Lazy, Store
 
 
 def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: Path, picture: Path) -> None:
@@ -21,19 +23,12 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     """
     order = ("train", "holdout", "test", "validation")
     splits = {split: clips.open_zips(clips.folder_of(frames, validation, split)) for split in order}
-    known = diagnosis.backgrounds(splits["train"])
-    measured = pd.concat(
-        [
-            diagnosis.measure_clip(split, clip, known)
-            for split, found in splits.items()
-            for clip in over_clips(found, f"diagnosing {split}")
-        ]
-    )
+    measured = measure(splits)
     lines = diagnosis.thresholds(measured[measured["split"] == "train"])
     index = tables.read_csv(frames / "index.csv", [*tables.KEYS, "fold"])
     table = with_folds(diagnosis.decide(measured, lines), index)
     tables.write_csv(diagnosed, table)
-    plots.diagnosis(picture, table, lines.noise, lines.flip)
+    diagnosis_plot.draw(picture, table, lines.noise, lines.flip)
     # What is known of the corruption, never the labels: those are for `evaluate` alone.
     known_truth = {"validation": validation / "labels.csv", "test": truth / "corruption.csv"}
     columns = ["video", "frame", "flipped", "noisy"]
@@ -44,6 +39,23 @@ def main(frames: Path, validation: Path, truth: Path, diagnosed: Path, metrics: 
     }
     found = {"thresholds": lines._asdict(), "found": diagnosis.summarise(table), "against_truth": against_truth}
     files.write_json(metrics, found)
+
+
+def measure(splits: dict[str, list[clips.ZippedClip]]) -> pd.DataFrame:
+    """What is measured of every frame of some clips, by split, training clips among them."""
+    known = Lazy(lambda: diagnosis.backgrounds(splits["train"]))
+    taught = [clip.digest() for clip in splits["train"]]
+    kept = Store(CLIPS / "diagnose", made_of("diagnose", params.load(PARAMS)))
+    seen = [(split, clip) for split, found in splits.items() for clip in found]
+
+    def measured(split: str, clip: clips.Clip) -> store.Arrays:
+        return store.of_table(diagnosis.measure_clip(split, clip, known.get()).drop(columns=tables.KEYS))
+
+    jobs = [Job([taught, clip.digest()], partial(measured, split, clip)) for split, clip in seen]
+    found = zip(seen, kept.all(jobs, "diagnosing"), strict=True)
+    table = pd.concat([clips.keys(split, [clip]).join(store.to_table(rows)) for (split, clip), rows in found])
+    kept.tidy()
+    return table.astype({"gap": int})
 
 
 def with_folds(table: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:

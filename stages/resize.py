@@ -1,17 +1,19 @@
 """Resize: zipped clips of every split -> one array of small frames a clip, which later stages map into memory."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stages import PARAMS, run
+from stages import CLIPS, PARAMS, made_of, run
 from vad import params
 from vad.data import clips
 from vad.quality import compression, repair
 from vad.storage import files, tables
 from vad.storage.progress import over_clips, parallel
+from vad.storage.store import Store
 
 STRESSED = ("validation", "test")
 
@@ -25,6 +27,7 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     denoise = settings.repair.denoise != "none"
     compressed = []
+    kept = Store(CLIPS / "resize", made_of("resize", settings))
     for split in ("train", *tables.SCORED):
         index = [pd.DataFrame(columns=tables.KEYS)]
         for opened in over_clips(clips.open_zips(clips.folder_of(frames, validation, split)), f"resizing {split}"):
@@ -37,12 +40,14 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
                     quality = dict.fromkeys(quality)
                 # Not turned upright here: of a flipped frame that is another view, an exchange in `aggregate`.
                 clean = repair.repaired(clip, repair.found_in(diagnosed, split, clip), denoise=denoise)
-                store(resized / split / f"{clip.video}.npy", clean, quality, settings.resize)
+                write = partial(store, clip=clean, quality=quality, resize=settings.resize)
+                kept.file([clean.digest(), list(quality.items())], resized / split / f"{clip.video}.npy", write)
             index.append(keys)
             compressed.append(keys[[quality[number] is not None for number in keys["frame"]]])
         # One a split: what the test clips are does not touch what training depends on.
         tables.write_csv(resized / split / clips.INDEX, pd.concat(index))
     tables.write_csv(resized / "compressed.csv", pd.concat(compressed))
+    kept.tidy()
 
 
 def shrink(image: Image.Image, resize: params.Resize, quality: int | None = None) -> np.ndarray:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from project import launch
 from stages import CHECKPOINTS, PARAMS, code_of, run
 from vad import params
 from vad.data import clips
-from vad.models import autoencoder, checkpoint, runtime, saving, training
+from vad.models import autoencoder, checkpoint, processes, runtime, saving, training
 from vad.storage import files, needs, tables
 
 
@@ -25,9 +26,11 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
         files.write_json(metrics, {"needed": False})
         return
     settings = params.load(PARAMS)
+    if not settings.train.weights and launch.again():
+        return
     train = training.Frames(clips.open_resized(resized, "train"))
     holdout = training.Frames(clips.open_resized(resized, "holdout"))
-    fabric = runtime.fabric(settings.train.precision, "train.precision")
+    fabric = runtime.fabric(settings.train.precision, "train.precision", processes.launched())
     checkpoints = None
     if settings.train.weights:
         untrained = {}
@@ -48,6 +51,8 @@ def main(needed: Path, resized: Path, weights: Path, metrics: Path, curve: Path)
         model = autoencoder.Autoencoder(settings.train.encoder, settings.train.pretrained)
         history = training.fit(fabric, model, train, holdout, settings.train, checkpoints)
         untrained = {"untrained": history.loc[0, training.COLLAPSE].to_dict()}
+    if not fabric.is_global_zero:
+        return
     saving.save(model, weights, origin)
     # DVC's plots leave nan out; an empty cell they draw as 0.
     tables.write_csv(curve, history, missing="nan")

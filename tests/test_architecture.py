@@ -117,6 +117,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by("vad").isdisjoint({"torch", "numpy", "pandas", "cv2", "pydantic"})
 
 
-@pytest.mark.parametrize("stage", ["stages.aggregate", "stages.check", "stages.submission"])
-def test_light_stages_load_neither_torch_nor_sklearn(stage: str) -> None:
-    assert loaded_by(stage).isdisjoint({"torch", "sklearn"})
+HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "cv2"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "heavy"),
+    [
+        ("stages.check", HEAVY | {"numpy", "pandas"}),
+        ("stages.aggregate", HEAVY),
+        ("stages.evaluate", HEAVY | {"h5py"}),
+        ("stages.submission", HEAVY | {"pydantic"}),
+    ],
+)
+def test_the_stages_that_an_idea_runs_again_load_nothing_heavy(stage: str, heavy: set[str]) -> None:
+    assert loaded_by(stage).isdisjoint(heavy)

@@ -11,7 +11,7 @@ from vad import registry
 TOP = Path(__file__).parents[1]
 STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 CANT_MATTER = {"vad", "stages", "project", "competition", "vad.registry", "vad.params", "vad.schema"} | {
-    "project.lifetime", "vad.storage.needs", "vad.storage.progress"
+    "project.launch", "project.lifetime", "vad.storage.needs", "vad.storage.progress"
 }  # fmt: skip
 """Modules that leave no trace in any output: what is read of params.yaml is under `params`, progress is on screen."""
 CHECKED = {"vad.registry", "vad.params", "vad.schema", "vad.storage.needs"}

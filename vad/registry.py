@@ -42,7 +42,7 @@ class Family:
     """The stage of dvc.yaml that makes them; where `code` is empty they are columns of its diagnosis."""
     maps: tuple[str, ...]
     code: str = ""
-    """What makes them: (parameters, the stage's inputs...) -> table of split, video, frame and components."""
+    """What makes them: (parameters, store, the stage's inputs...) -> table of split, video, frame and components."""
     pools: tuple[str, ...] = POOLS
     """Each map gives a component MAP_POOL a pool; without pools the maps are the components."""
     views: bool = False

@@ -14,7 +14,7 @@ from vad.components import memory, prediction, reconstruction
 from vad.data import clips
 from vad.data.clips import MappedClip
 from vad.evaluation import metrics
-from vad.models import autoencoder, inference, predictor, runtime, training
+from vad.models import autoencoder, inference, predictor, runtime, saving, training
 from vad.models.checkpoint import Checkpoints
 from vad.storage import tables
 
@@ -62,12 +62,12 @@ def resized(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tables.write_csv(folder / split / clips.INDEX, index[-1])
     tables.write_csv(folder / "diagnosis.csv", pd.concat(index).assign(flipped=0, noisy=0))
     torch.manual_seed(3)
-    autoencoder.save(autoencoder.Autoencoder(), folder / "autoencoder.safetensors", {})
+    saving.save(autoencoder.Autoencoder(), folder / "autoencoder.safetensors", {})
     network = predictor.make("unet", 4)
     for parameter in network.parameters():
         if not parameter.any():  # untrained it copies the last frame
             torch.nn.init.normal_(parameter, std=0.05)
-    predictor.save(network, folder / "predictor.safetensors", {"predict": {"network": "unet", "history": 4}})
+    saving.save(network, folder / "predictor.safetensors", {"predict": {"network": "unet", "history": 4}})
     return folder
 
 
@@ -124,5 +124,4 @@ def test_training_with_other_threads_gives_other_weights_whose_losses_and_scores
         sum(weight * table[f"{name}/identity"] for name, weight in recipe.items()) for table in (components, others)
     ]
     ap, other_ap = average_precisions(np.array(scores).T)
-    print("LOSS", relative_error(other_losses, losses), "AP", ap, other_ap)
     assert abs(other_ap - ap) < 0.01

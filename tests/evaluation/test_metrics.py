@@ -1,5 +1,6 @@
 """Figures agree with scikit-learn, with their own parts, and with their definitions where scikit-learn has none."""
 
+import hashlib
 import json
 import math
 import time
@@ -384,6 +385,18 @@ def test_digest_follows_the_ranking_and_not_the_order_of_the_rows() -> None:
     shuffled = table.sample(frac=1, random_state=1)
     assert metrics.ranking_digest(shuffled, shuffled["score"].to_numpy()) == digest
     assert len(digest) == 16
+
+
+def test_digest_is_that_of_a_csv_file_as_in_all_recorded_results() -> None:
+    rng = np.random.default_rng(0)
+    for names, largest in ((["01", "02"], 1000), (['a,b "c"', "é%d", "x\ny"], 2**53), (["1"], 2**33)):
+        table = pd.DataFrame({"split": "test", "video": rng.choice(names, 70), "frame": rng.permutation(1000)[:70]})
+        table["frame"] *= largest // 1000
+        scores = rng.integers(0, 30, 70).astype(float)
+        for columns in (["split", "video", "frame"], ["video", "frame"]):
+            rows = table[columns].assign(rank=np.unique(scores, return_inverse=True)[1]).sort_values(columns)
+            expected = hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:16]
+            assert metrics.ranking_digest(table[columns], scores) == expected
 
 
 def test_digest_changes_when_two_frames_swap_or_a_tie_breaks() -> None:

@@ -15,7 +15,7 @@ from stages import diagnose
 from tests.tiny_clips import walking_square
 from vad import VadError
 from vad.data import clips
-from vad.evaluation import plots
+from vad.evaluation import diagnosis_plot
 from vad.quality import contrast, corruption, diagnosis
 
 SEED = 3
@@ -234,7 +234,7 @@ def test_the_stage_writes_a_row_for_every_frame_and_judges_itself_where_the_trut
 
 def test_every_frame_lies_inside_the_picture(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures: list[Figure] = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(diagnosis_plot.plots, "save", lambda figure, path: figures.append(figure))
     metrics = run(tree)
     top = min(axis.get_ylim()[1] for axis in figures[0].axes)
     drawn = [offsets for axis in figures[0].axes for dots in axis.collections for offsets in dots.get_offsets()]

@@ -32,7 +32,7 @@ from stages import (
 )  # fmt: skip
 from tests.tiny_clips import walking_square, write_dataset
 from vad import VadError, params, registry
-from vad.components import memory, pooling, prediction, reconstruction, views
+from vad.components import memory, motion, pooling, prediction, reconstruction, views
 from vad.data import clips
 from vad.models import autoencoder, predictor, training
 from vad.quality import compression, diagnosis, repair
@@ -120,6 +120,31 @@ def networks(needed: Path, resized: Path, weights: Path, to: Path) -> None:
     """Run the stages `predict` and `memory`."""
     components.main(needed / "prediction", weights, resized, DIAGNOSIS, to / "prediction.npz")
     components.main(needed / "memory", TRAIN[2], weights, resized, DIAGNOSIS, to / "memory.npz")
+
+
+def run_family(name: str, table: Path) -> bytes:
+    """The table of a component family, as its stage in dvc.yaml writes it."""
+    inputs = {
+        "reconstruction": (TRAIN[2], Path("data/resized")),
+        "motion": (Path("data/frames"), Path("data/validation"), DIAGNOSIS),
+    }
+    components.main(NEEDS / name, *inputs[name], table)
+    return table.read_bytes() if table.exists() else b""
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "motion"])
+def test_shares_of_the_clips_in_any_order_give_the_very_table_and_leave_nothing_to_compute(
+    name: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (COMPONENTS / f"{name}.npz").read_bytes()
+    monkeypatch.setattr(components, "CLIPS", tmp_path / "kept")
+    for share in ("2/2", "1/2"):
+        monkeypatch.setenv("VAD_SHARD", share)
+        assert run_family(name, tmp_path / "table.npz") == b""
+    monkeypatch.delenv("VAD_SHARD")
+    monkeypatch.setattr(reconstruction, "score", pytest.fail)
+    monkeypatch.setattr(motion, "Normality", pytest.fail)
+    assert run_family(name, tmp_path / "table.npz") == whole
 
 
 def test_check_refuses_a_root_that_is_not_there(project: Path) -> None:

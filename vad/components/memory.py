@@ -27,8 +27,8 @@ from vad.models import autoencoder, predictor, runtime, weights
 from vad.models.autoencoder import to_images
 from vad.params import Params
 from vad.quality import reading, repair
-from vad.storage import tables
-from vad.storage.progress import over_clips
+from vad.storage import store, tables
+from vad.storage.store import Lazy, Store
 
 SAMPLED = 400
 """Training frames, at most, whose patches may be remembered."""
@@ -42,18 +42,20 @@ CHUNK = 4096
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
 
 
-def measure(settings: Params, encoder: Path, forecaster: Path, resized: Path, diagnosis: Path) -> pd.DataFrame:
+def measure(
+    settings: Params, kept: Store, encoder: Path, forecaster: Path, resized: Path, diagnosis: Path
+) -> pd.DataFrame:
     """The keys and memory_POOL for every one of pooling.POOLS, of every scored frame.
 
     `encoder` and `forecaster` are weights of the autoencoder and of the predictor; `resized` holds a folder a split.
     """
-    remembered = learned(settings, encoder, forecaster, resized)
+    remembered = Lazy(lambda: learned(settings, encoder, forecaster, resized))
+    taught = [clip.digest() for clip in clips.open_resized(resized, "train")]
+    files = [path for path in (encoder, forecaster, settings.memory.weights) if path and path.exists()]
+    origin = [*map(store.digest_of_file, files), taught]
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
-    cells = {
-        split: [cells_of(remembered, clip) for clip in over_clips(found, f"remembering {split}")]
-        for split, found in seen.items()
-    }
+    cells = pooling.cells_of_clips(kept, seen, "memory", origin, lambda clip: cells_of(remembered.get(), clip))
     return pooling.table(cells, seen, "memory")
 
 

@@ -5,6 +5,7 @@ frame has its own scale and its own usual directions.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +22,9 @@ from vad.data.sampling import evenly_spaced
 from vad.params import Motion, Params
 from vad.quality import reading, repair
 from vad.quality.diagnosis import backgrounds, luma
-from vad.storage import tables
-from vad.storage.progress import over_clips, parallel
+from vad.storage import store, tables
+from vad.storage.progress import parallel
+from vad.storage.store import Job, Lazy, Store
 
 CELL = 8
 """Pixels along the side of a cell; a block of three is about as wide as a person is in Ped2 and Avenue."""
@@ -124,7 +126,7 @@ class Directions:
         return size * -self.log_probability[bins, rows, columns]
 
 
-def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -> pd.DataFrame:
+def measure(settings: Params, kept: Store, frames: Path, validation: Path, diagnosis: Path) -> pd.DataFrame:
     """The keys and MAP_POOL for every map of `motion.components` and every one of pooling.POOLS, of each scored frame.
 
     `frames` holds zipped clips, a folder a split, `validation` those of validation. Raises VadError where no training
@@ -135,16 +137,25 @@ def measure(settings: Params, frames: Path, validation: Path, diagnosis: Path) -
     splits = out_of_fold.scored_splits(folds)
     seen = {s: reading.at_full_size(frames, validation, s, diagnosed, settings.repair) for s in splits}
     training = clips.open_zips(frames / "train")
-    sample = Sample(training, settings.motion)
-    found = {}
+    contents = {clip.video: clip.digest() for clip in training}
+    sample = Lazy(partial(Sample, training, settings.motion))
+    jobs = {}
     for part in out_of_fold.parts(training, seen, folds):
-        normality = Normality(part.training, settings.motion, sample)
-        of_split = {id(clip): split for split, clip in part.scored}
-        for clip in over_clips([clip for _, clip in part.scored], "motion"):
-            split = of_split[id(clip)]
-            rows = pd.DataFrame(normality.score(clip))
-            found[split, clip.video] = pd.concat([clips.keys(split, [clip]), rows], axis=1)
-    return pd.concat([found[split, clip.video] for split in splits for clip in seen[split]], ignore_index=True)
+        taught = [[*contents.values()], [clip.video for clip in part.training]]
+        normality = Lazy(partial(_learned, part.training, settings.motion, sample))
+        for split, clip in part.scored:
+            jobs[split, clip.video] = Job([taught, clip.digest()], partial(_scored, normality, clip))
+    found = dict(zip(jobs, map(store.to_table, kept.all(list(jobs.values()), "motion")), strict=True))
+    parts = [clips.keys(s, [clip]).join(found[s, clip.video]) for s in splits for clip in seen[s]]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _learned(training: Sequence[Clip], settings: Motion, sample: "Lazy[Sample]") -> "Normality":
+    return Normality(training, settings, sample.get())
+
+
+def _scored(normality: "Lazy[Normality]", clip: Clip) -> store.Arrays:
+    return store.of_table(pd.DataFrame(normality.get().score(clip)))
 
 
 Cells = dict[str, Any]

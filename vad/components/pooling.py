@@ -4,13 +4,15 @@ An event covers a few percent of a frame, so the mean over the frame drowns it; 
 the camera say, may be nothing anywhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from vad.data import clips
+from vad.storage.store import Job, Store
 
 BLOCK = 3
 """Cells along the side of a block."""
@@ -86,6 +88,22 @@ class PlaceScales:
             "scales": max(largest.values()),
             "spectrum": self.spectrum.excess(cells),
         }
+
+
+def cells_of_clips(
+    kept: Store,
+    seen: dict[str, list[clips.Clip]],
+    what: str,
+    origin: Any,
+    cells_of: Callable[[clips.Clip], list[np.ndarray]],
+) -> dict[str, list[list[np.ndarray]]]:
+    """The cells (h, w) of each frame of each clip, by split. `origin`: what they depend on besides the clip."""
+
+    def job(clip: clips.Clip) -> Job:
+        return Job([origin, clip.digest()], lambda: {"cells": np.stack(cells_of(clip))})
+
+    found = iter(kept.all([job(clip) for split in seen for clip in seen[split]], what))
+    return {split: [list(next(found)["cells"]) for _ in seen[split]] for split in seen}
 
 
 def table(cells: dict[str, list[list[np.ndarray]]], seen: dict[str, list[clips.Clip]], name: str) -> pd.DataFrame:

@@ -10,15 +10,15 @@ from vad.data.clips import Clip
 from vad.models import predictor, runtime
 from vad.params import Params
 from vad.quality import reading, repair
-from vad.storage import tables
-from vad.storage.progress import over_clips
+from vad.storage import store, tables
+from vad.storage.store import Store
 
 CELL = 4
 """Pixels along the side of a cell in frames of SIDE pixels; in proportion at other sizes."""
 SIDE = 128
 
 
-def measure(settings: Params, weights: Path, resized: Path, diagnosis: Path) -> pd.DataFrame:
+def measure(settings: Params, kept: Store, weights: Path, resized: Path, diagnosis: Path) -> pd.DataFrame:
     """The keys and prediction_POOL for every one of pooling.POOLS, of every scored frame.
 
     `weights` are the predictor's; `resized` holds a folder a split. Raises VadError for a file that is none of it.
@@ -27,10 +27,8 @@ def measure(settings: Params, weights: Path, resized: Path, diagnosis: Path) -> 
     model = predictor.load(weights)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
     size = settings.predict.batch_size
-    cells = {
-        split: [cells_of(model, clip, size) for clip in over_clips(found, f"predicting {split}")]
-        for split, found in seen.items()
-    }
+    origin = store.digest_of_file(weights)
+    cells = pooling.cells_of_clips(kept, seen, "prediction", origin, lambda clip: cells_of(model, clip, size))
     return pooling.table(cells, seen, "prediction")
 
 

@@ -1,5 +1,6 @@
 """Reconstruction errors: score components of the autoencoder, one number a frame."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from vad.data.clips import MappedClip
 from vad.models import autoencoder, inference, runtime
 from vad.models.autoencoder import Autoencoder, to_images
 from vad.params import Params
-from vad.storage import tables
-from vad.storage.progress import over_clips
+from vad.storage import store, tables
+from vad.storage.store import Job, Store
 
 BLOCK = 16
 """Pixels along the side of a block of `block_max`."""
@@ -27,7 +28,7 @@ BATCH = 8
 """Frames that go through the network at a time, each as all of its views."""
 
 
-def measure(settings: Params, weights: Path, resized: Path) -> pd.DataFrame:
+def measure(settings: Params, kept: Store, weights: Path, resized: Path) -> pd.DataFrame:
     """The keys and COMPONENT/VIEW, float64, for every component in every view, of every scored frame.
 
     `weights` are the autoencoder's; `resized` holds a folder a split. Raises VadError for a file that is none of it.
@@ -35,12 +36,16 @@ def measure(settings: Params, weights: Path, resized: Path) -> pd.DataFrame:
     precision = settings.infer.precision
     fabric = runtime.fabric(precision, "infer.precision")
     model = inference.prepared(fabric, autoencoder.load(weights), precision)
-    parts = [
-        pd.concat([clips.keys(split, [clip]), score(fabric, model, clip)], axis=1)
-        for split in tables.SCORED
-        for clip in over_clips(clips.open_resized(resized, split), f"scoring {split}")
-    ]
+    origin = store.digest_of_file(weights)
+    seen = [(split, clip) for split in tables.SCORED for clip in clips.open_resized(resized, split)]
+    jobs = [Job([origin, clip.digest()], partial(_scored, fabric, model, clip)) for _, clip in seen]
+    found = zip(seen, kept.all(jobs, "reconstruction"), strict=True)
+    parts = [clips.keys(split, [clip]).join(store.to_table(rows)) for (split, clip), rows in found]
     return pd.concat(parts, ignore_index=True)
+
+
+def _scored(fabric: Fabric, model: Autoencoder, clip: MappedClip) -> store.Arrays:
+    return store.of_table(score(fabric, model, clip))
 
 
 def score(fabric: Fabric, model: Autoencoder, clip: MappedClip) -> pd.DataFrame:

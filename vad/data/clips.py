@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from vad import VadError
-from vad.storage import files, tables
+from vad.storage import files, store, tables
 
 JPEG_QUALITY = 95
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -51,6 +51,10 @@ class Clip(abc.ABC):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.frame(int(number)) for number in self.numbers)
+
+    def digest(self) -> str:
+        """A hash of all that its frames depend on, in 32 hex digits."""
+        return store.digest(store.digest_of_file(self.path), self.numbers.tolist())
 
     @abc.abstractmethod
     def frame(self, number: int) -> np.ndarray:

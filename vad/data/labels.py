@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.data import avenue_masks
 from vad.data.clips import LAST
 from vad.storage import tables
 
@@ -77,6 +76,8 @@ def read_masks(folder: Path, scores: pd.DataFrame, whole: bool) -> pd.DataFrame:
     have exactly as many frames as their mask, others may lack some of them. Raises VadError, which names mask and
     clip, when they don't fit, and for a clip without a mask.
     """
+    from vad.data import avenue_masks  # here: most labels are a table, and h5py takes a twentieth of a second
+
     masks = sorted(path for path in folder.glob("*_label.mat") if path.is_file())
     paths = {path.name.removesuffix("_label.mat").lstrip("0"): path for path in masks}
     parts = []

@@ -10,6 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 
+def _steps(sums: np.ndarray) -> np.ndarray:
+    """What each of the growing sums (..., K) adds to the one before; `np.diff` takes five times as long."""
+    result = sums.copy()
+    result[..., 1:] -= sums[..., :-1]
+    return result
+
+
 class Counts(NamedTuple):
     """Weight of the frames at or above each distinct threshold, falling thresholds, (K,) each."""
 
@@ -28,15 +35,15 @@ class Counts(NamedTuple):
         """Sum over thresholds of the recall gained times the precision there."""
         if self.one_class():
             return math.nan
-        return float(np.diff(self.positives, prepend=0.0) @ self.precision() / self.positives[-1])
+        return float(_steps(self.positives) @ self.precision() / self.positives[-1])
 
     def auroc(self) -> float:
         """Area under the ROC curve."""
         if self.one_class():
             return math.nan
         # Half of the tied positives count as ranked above: the middle rank.
-        above = self.positives - np.diff(self.positives, prepend=0.0) / 2
-        return float(np.diff(self.negatives, prepend=0.0) @ above / (self.positives[-1] * self.negatives[-1]))
+        above = self.positives - _steps(self.positives) / 2
+        return float(_steps(self.negatives) @ above / (self.positives[-1] * self.negatives[-1]))
 
     def at_prevalence(self, prevalence: float) -> "Counts":
         """The same frames, each class weighed so that positives are the share `prevalence` of all."""
@@ -90,6 +97,15 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
     ValueError as `Ranked` does.
     """
     return Ranked(labels, scores).counts(weights).average_precision()
+
+
+def average_precisions(ranked: Ranked, weights: np.ndarray) -> np.ndarray:
+    """Average Precision of one ranking under each of several weightings (N, T) >= 0: (N,), NaN for one class."""
+    weight = weights[:, ranked.order]
+    counts = Counts(*(np.cumsum(weight * kind, axis=1)[:, ranked.ends] for kind in (ranked.positive, ~ranked.positive)))
+    both = (counts.positives[:, -1] > 0) & (counts.negatives[:, -1] > 0)
+    gained = _steps(counts.positives) * counts.precision()
+    return np.where(both, gained.sum(1) / np.where(both, counts.positives[:, -1], 1.0), math.nan)
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:

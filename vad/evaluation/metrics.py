@@ -4,7 +4,6 @@ Labels are 1 for an anomalous frame and 0 for a normal one; of scores only the o
 that one class alone can't give is NaN. numpy and pandas only: the stage `evaluate` must start fast.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from vad.evaluation.curves import (
     precision_recall,
     prevalence_weights,
 )
-from vad.storage import tables
+from vad.evaluation.digest import ranking_digest
 
 __all__ = [
     "Onset",
@@ -187,18 +186,6 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
         )
         parts.append(grouped.rename_axis("name").reset_index().assign(scope=scope))
     return pd.concat(parts, ignore_index=True)[["scope", "name", "frames", "positives", "ap_share"]]
-
-
-def ranking_digest(keys: pd.DataFrame, scores: np.ndarray) -> str:
-    """Sixteen hex digits that stand for the order of scores (T,) alone, ties included.
-
-    `keys` names the frames (columns split, video, frame, or those of them that there are); the order of the rows
-    doesn't matter. Scores transformed without merging or swapping any two keep their digest.
-    """
-    columns = [name for name in tables.KEYS if name in keys]
-    ranks = np.unique(np.asarray(scores), return_inverse=True)[1]
-    ordered = keys[columns].assign(rank=ranks).sort_values(columns)
-    return hashlib.sha256(ordered.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:16]
 
 
 def macro_auroc(labels: np.ndarray, scores: np.ndarray, videos: np.ndarray) -> tuple[float, int]:

@@ -1,98 +1,93 @@
-"""Pictures of an evaluation, drawn without a display."""
+"""Pictures and curves of an evaluation. The timelines are drawn with Pillow: Matplotlib's import alone takes longer
+than the rest of the stage.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
 
 from vad.data.sampling import evenly_spaced
 from vad.evaluation import curves
 from vad.storage import files
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Blue and orange: told apart by everyone, in print too.
 NORMAL, ANOMALOUS = "#0072b2", "#d55e00"
 FLIPPED, BOTH = "#009e73", "#000000"
+SHADE = "#f2cfb3"
+"""Of the frames that are anomalous: ANOMALOUS, pale."""
 _MOST_CLIPS = 40
 POINTS, BINS = 400, 40
 """Of a precision-recall curve, and of a histogram of scores."""
+_PANEL = (300, 80)
+"""Width and height of the panel of a clip, pixels."""
+_GAP = (50, 42)
+"""Between panels, room for figures and names."""
+_FINE = 4
+"""Lines are drawn so many times as large, and made smaller: their edges are smooth then."""
 
 
 def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     """Draw the score of every clip over its frame numbers, anomalous frames shaded, as a PNG.
 
-    `table` has the columns video, frame, score and, where the truth is known, label. Lines break where frames are
-    missing. Without frames the picture is empty.
+    `table` has the columns video, frame, score and, where the truth is known, label. All clips share the scale of the
+    scores. Lines break where frames are missing. Without frames the picture has its title alone.
     """
     clips = list(table.groupby("video", sort=True))[:_MOST_CLIPS]
     columns = max(1, min(3, len(clips)))
-    rows = max(1, -(-len(clips) // columns))
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 1.5 * rows + 0.5), squeeze=False, sharey=True)
-    for axis in axes.flat[len(clips) :]:
-        axis.remove()
-    for axis, (video, clip) in zip(axes.flat, clips, strict=False):
-        _timeline(axis, clip.sort_values("frame"))
-        axis.set_title(f"clip {video}", fontsize=8, loc="left", pad=2)
-        axis.tick_params(labelsize=7)
-    figure.suptitle(title, fontsize=10)
-    figure.supxlabel("frame number", fontsize=8)
-    figure.supylabel("anomaly score", fontsize=8)
-    figure.tight_layout()
-    save(figure, path)
+    rows = -(-len(clips) // columns)
+    (width, height), (gap, line) = _PANEL, _GAP
+    picture = Image.new("RGB", (max(500, gap + columns * (width + gap)), 60 + rows * (height + line)), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
+    draw.text((picture.width // 2, 14), title, "black", ImageFont.load_default(13), anchor="mm")
+    draw.text((gap, picture.height - 16), "anomaly score over frame numbers", "black", font)
+    scale = (table["score"].min(), table["score"].max()) if clips else (0.0, 1.0)
+    for place, (video, clip) in enumerate(clips):
+        left, top = gap + place % columns * (width + gap), 45 + place // columns * (height + line)
+        frames = (int(clip["frame"].min()), int(clip["frame"].max()))
+        picture.paste(_panel(clip.sort_values("frame"), frames, scale), (left, top))
+        draw.rectangle((left, top, left + width, top + height), outline="black")
+        draw.text((left, top - 3), f"clip {video}", "black", font, anchor="ls")
+        for value, down in ((scale[1], 5), (scale[0], height - 5)):
+            draw.text((left - 5, top + down), f"{value:.3g}", "black", font, anchor="rm")
+        for number, at, anchor in ((frames[0], left, "la"), (frames[1], left + width, "ra")):
+            draw.text((at, top + height + 4), str(number), "black", font, anchor=anchor)
+    with files.replacing(path) as temporary:
+        picture.save(temporary, "png")
 
 
-def save(figure: Figure, path: Path, dpi: int = 80) -> None:
-    """Write a figure as a PNG, whole or not at all, and close it."""
+def _panel(clip: pd.DataFrame, frames: tuple[int, int], scale: tuple[float, float]) -> Image.Image:
+    """The line of a clip's scores, without a frame around it."""
+    width, height = (_FINE * side for side in _PANEL)
+    panel = Image.new("RGB", (width, height), "white")
+    draw, margin = ImageDraw.Draw(panel), 5 * _FINE
+    step = (width - 2 * margin) / max(1, frames[1] - frames[0])
+    number = clip["frame"].to_numpy()
+    across = margin + (number - frames[0]) * step
+    if "label" in clip:
+        for x in across[clip["label"].to_numpy() == 1]:
+            draw.rectangle((x - step / 2, 0, x + step / 2, height), SHADE)
+    share = (clip["score"].to_numpy() - scale[0]) / ((scale[1] - scale[0]) or 1.0)
+    down = height - margin - share * (height - 2 * margin)
+    points = np.column_stack([across, down])
+    for run in np.split(points, np.flatnonzero(np.diff(number) != 1) + 1):
+        draw.line([*map(tuple, run), tuple(run[-1] + 1)], NORMAL, _FINE, joint="curve")
+    return panel.resize(_PANEL, Image.Resampling.BOX)
+
+
+def save(figure: "Figure", path: Path, dpi: int = 80) -> None:
+    """Write a figure of Matplotlib as a PNG, whole or not at all, and close it."""
+    from matplotlib import pyplot as plt  # who has a figure has imported it
+
     with files.replacing(path) as temporary:
         # No software version in the file: the same figures give the same bytes.
         figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
     plt.close(figure)
-
-
-def diagnosis(path: Path, table: pd.DataFrame, noise: float, flip: float) -> None:
-    """Draw every frame by how much more it is like the background once flipped, and by its noise, as a PNG.
-
-    `table` has the columns split, flip_margin, noise, flipped, noisy; `noise` is the noise above which a frame counts
-    as noisy, `flip` the margin above which it counts as flipped.
-    """
-    splits = table["split"].unique()
-    figure, axes = plt.subplots(
-        1, len(splits), figsize=(3.2 * len(splits), 3.4), squeeze=False, sharex=True, sharey=True
-    )
-    looks = {(0, 0): (NORMAL, "o", "clean"), (1, 0): (FLIPPED, "v", "flipped"), (0, 1): (ANOMALOUS, "s", "noisy"),
-             (1, 1): (BOTH, "x", "flipped, noisy")}  # fmt: skip
-    for axis, split in zip(axes.flat, splits, strict=True):
-        rows = table[table["split"] == split]
-        for (flipped, noisy), (colour, marker, name) in looks.items():
-            chosen = rows[(rows["flipped"] == flipped) & (rows["noisy"] == noisy)]
-            axis.scatter(
-                chosen["flip_margin"], chosen["noise"], s=14, color=colour, marker=marker, alpha=0.6, label=name
-            )
-        axis.axvline(flip, color="grey", linewidth=0.8, linestyle="--")
-        axis.axhline(noise, color="grey", linewidth=0.8, linestyle="--")
-        axis.set_title(f"{split}: {len(rows)} frames", fontsize=9, loc="left")
-    axes.flat[0].set_ylim(bottom=0)  # shared, and fixed from here on: all frames are drawn
-    axes.flat[0].set_ylabel("noise, grey levels")
-    axes.flat[-1].legend(fontsize=7, loc="center right")
-    figure.supxlabel("likeness to the background once flipped, less that upright", fontsize=9)
-    figure.tight_layout()
-    save(figure, path)
-
-
-def _timeline(axis: Axes, clip: pd.DataFrame) -> None:
-    frames = np.arange(clip["frame"].min(), clip["frame"].max() + 1)
-    known = clip.set_index("frame").reindex(frames)
-    axis.plot(frames, known["score"], color=NORMAL, linewidth=0.8)
-    if "label" in clip:
-        axis.fill_between(
-            frames, 0, 1, where=known["label"] == 1, step="mid", color=ANOMALOUS, alpha=0.3, linewidth=0,
-            transform=axis.get_xaxis_transform(),
-        )  # fmt: skip
 
 
 def precision_recall(table: pd.DataFrame) -> pd.DataFrame:

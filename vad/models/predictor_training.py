@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vad import VadError
 from vad.data.clips import Clip
 from vad.data.sampling import evenly_spaced
+from vad.models import processes
 from vad.models.checkpoint import Checkpoints
 from vad.models.predictor import Predictor, Window, batches, predict, split
 from vad.models.resumable import Resumable
@@ -52,6 +53,7 @@ def fit(
     """
     chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    processes.share_batch_norms(fabric, model)
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
     # torch's patience is the last number of epochs that is still tolerated.
     schedule = ReduceLROnPlateau(optimizer, factor=LOWERED_TO, patience=LOWERED_AFTER - 1, threshold=0)
@@ -60,14 +62,15 @@ def fit(
 
     def held_out(epoch: int) -> float:
         ahead = batches(holdout, checked, params.history, params.batch_size)
-        return _finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out")
+        # Of one process: when training ends depends on its last bits.
+        return fabric.broadcast(_finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out"))
 
     with Resumable(fabric, checkpoints, model, optimizer, mean, schedule) as run:
         if not run.history:
             _drawn(len(chosen))  # not used: with this draw a seed gives the same weights as ever
             run.history.append({"epoch": 0, "train": math.nan, "holdout": held_out(0), "steps": 0})
         while not _ended(run.history, params.epochs):
-            _epoch(fabric, network, optimizer, mean, _left(run, train, chosen, params), run)
+            _epoch(fabric, network, optimizer, mean, _left(fabric, run, train, chosen, params), run)
             epoch, steps = len(run.history), run.history[-1]["steps"] + len(run.losses)
             row = {"epoch": epoch, "train": float(np.mean(run.losses)), "holdout": held_out(epoch), "steps": steps}
             schedule.step(row["holdout"])
@@ -107,12 +110,21 @@ def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
     return found
 
 
-def _left(run: Resumable, clips: Sequence[Clip], chosen: list[Window], params: Predict) -> Iterator[Tensor]:
-    """The batches of an epoch: a new one, which is drawn now, or what is left of the one under way."""
-    run.order = run.order or _drawn(len(chosen))
-    left = [chosen[index] for index in run.order[len(run.losses) * params.batch_size :]]
-    drawn, total = batches(clips, left, params.history, params.batch_size), math.ceil(len(left) / params.batch_size)
-    return progress(drawn, f"epoch {len(run.history)} of at most {params.epochs}", total, params.batch_size)
+def _left(
+    fabric: Fabric, run: Resumable, clips: Sequence[Clip], chosen: list[Window], params: Predict
+) -> Iterator[tuple[Tensor, int]]:
+    """The batches of an epoch: a new one, which is drawn now, or what is left of the one under way.
+
+    Of each what this process takes, and how many windows the whole has.
+    """
+    run.order = run.order or fabric.broadcast(_drawn(len(chosen)))
+    starts = range(len(run.losses) * params.batch_size, len(run.order), params.batch_size)
+    what = f"epoch {len(run.history)} of at most {params.epochs}"
+    for start in progress(starts, what, frames=params.batch_size):
+        whole = [chosen[index] for index in run.order[start : start + params.batch_size]]
+        own = processes.part(fabric, whole)
+        (batch,) = batches(clips, own or whole[:1], params.history, params.batch_size)
+        yield batch[: len(own)], len(whole)
 
 
 def _drawn(count: int) -> list[int]:
@@ -137,19 +149,24 @@ def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
 
 
 def _epoch(
-    fabric: Fabric, network: Any, optimizer: Any, mean: AveragedModel, drawn: Iterator[Tensor], run: Resumable
+    fabric: Fabric,
+    network: Any,
+    optimizer: Any,
+    mean: AveragedModel,
+    drawn: Iterator[tuple[Tensor, int]],
+    run: Resumable,
 ) -> None:
     """A pass over the windows drawn, or the rest of one; each step is recorded in `run`."""
     network.train()
     epoch = len(run.history)
-    for batch in drawn:
+    for batch, whole in drawn:
         frame, past = split(fabric.to_device(batch))
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(predict(network, past), frame)
+        loss = processes.mean_loss(fabric, loss_of, predict(network, past), frame, whole)
         fabric.backward(loss)
         optimizer.step()
         mean.update_parameters(network.module)
-        run.end_step(_finite(loss.item(), epoch, f"step {len(run.losses) + 1}"))
+        run.end_step(_finite(processes.total(fabric, loss), epoch, f"step {len(run.losses) + 1}"))
 
 
 def _finite(loss: float, epoch: int, where: str) -> float:

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from vad.models import processes
 from vad.models.checkpoint import Checkpoints
 
 KEPT_EVERY = 120.0
@@ -56,7 +57,8 @@ class Resumable:
 
     `history`: a row for each epoch that has ended. Of the epoch under way, `order`: its items in the order in which
     they are taken, empty before it is drawn; `losses`: those of its steps so far. `best`: weights to come back to.
-    In a `with` block Ctrl-C and SIGTERM wait for the next step's end, where they leave a checkpoint.
+    In a `with` block Ctrl-C and SIGTERM wait for the next step's end, where they leave a checkpoint. Of several
+    processes the first alone reads and writes checkpoints, and a signal to one of them stops all after the same step.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Resumable:
         self.order: list[int] = []
         self.losses: list[float] = []
         self.best: dict[str, Tensor] = {}
+        self._fabric = fabric
         self._checkpoints, self._optimizer, self._schedule = checkpoints, optimizer, schedule
         self._modules = {"model": model} | ({"mean": mean} if mean else {})
         # A device has random numbers of its own; convnext_tiny draws there which blocks it skips.
@@ -80,7 +83,7 @@ class Resumable:
         self._under = [circumstances(fabric)]
         self._signals = Deferred()
         self._kept_at = time.monotonic()
-        if content := checkpoints.read():
+        if content := fabric.broadcast(checkpoints.read() if fabric.is_global_zero else None):
             self._restore(*content)
 
     def __enter__(self) -> "Resumable":
@@ -93,6 +96,7 @@ class Resumable:
     def end_step(self, loss: float) -> None:
         """A step of the optimizer is done: keep the state if it is time to, or if training is interrupted here."""
         self.losses.append(loss)
+        self._agree()
         if self._signals.came or time.monotonic() - self._kept_at >= KEPT_EVERY:
             self._keep()
 
@@ -100,9 +104,20 @@ class Resumable:
         """An epoch is done, `row` is what was measured of it: keep the state."""
         self.history.append(row)
         self.order, self.losses = [], []
+        self._agree()
         self._keep()
 
+    def _agree(self) -> None:
+        """What came to one process has come to all."""
+        self._signals.came = processes.any_of(self._fabric, self._signals.came or 0) or None
+
     def _keep(self) -> None:
+        if self._fabric.is_global_zero:
+            self._write()
+        self._kept_at = time.monotonic()
+        self._signals.deliver()
+
+    def _write(self) -> None:
         tensors = {f"best/{name}": tensor for name, tensor in self.best.items()}
         for part, module in self._modules.items():
             tensors |= {f"{part}/{name}": tensor for name, tensor in module.state_dict().items()}
@@ -121,8 +136,6 @@ class Resumable:
             "under": self._under,
         }
         self._checkpoints.write(tensors, record)
-        self._kept_at = time.monotonic()
-        self._signals.deliver()
 
     def _restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
@@ -142,7 +155,8 @@ class Resumable:
         self.history, self.order, self.losses = record["history"], record["order"], record["losses"]
         self.best = parts["best"]
         self._under = record["under"] + [found for found in self._under if found not in record["under"]]
-        if changes := _changes(self._under):
+        changes = _changes(self._under)
+        if changes and self._fabric.is_global_zero:
             print(
                 f"{self._checkpoints.path}: training goes on under other circumstances ({changes}): its result is not "
                 "equal to the bit to that of an uninterrupted run",

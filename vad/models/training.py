@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, RandomSampler
 from vad import VadError
 from vad.data.clips import MappedClip
 from vad.data.sampling import evenly_spaced
-from vad.models import collapse
+from vad.models import collapse, processes
 from vad.models.autoencoder import Autoencoder, to_images
 from vad.models.checkpoint import Checkpoints
 from vad.models.resumable import Resumable
@@ -91,18 +91,22 @@ def fit(
 def prepare(fabric: Fabric, model: Autoencoder, params: Train) -> tuple[Any, Any]:
     """Fabric's wrappings of `model`, which moves to the device in place, and of its optimizer, Adam."""
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth faster
+    processes.share_batch_norms(fabric, model)
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
     return network, optimizer
 
 
-def step(fabric: Fabric, network: Any, optimizer: Any, frames: Tensor, loss_of: Any) -> float:
-    """One step of the optimizer on a batch of frames (N, H, W, 3) uint8; returns the loss before it."""
+def step(fabric: Fabric, network: Any, optimizer: Any, frames: Tensor, loss_of: Any, whole: int | None = None) -> float:
+    """One step of the optimizer on a batch of frames (N, H, W, 3) uint8; returns the loss before it.
+
+    `whole`: how many frames the batch has where `frames` are only this process's part.
+    """
     images = to_images(frames)
     optimizer.zero_grad(set_to_none=True)
-    loss = loss_of(network(images), images)
+    loss = processes.mean_loss(fabric, loss_of, network(images), images, whole or len(images))
     fabric.backward(loss)
     optimizer.step()
-    return float(loss.item())
+    return processes.total(fabric, loss)
 
 
 def shuffled(count: int) -> list[int]:
@@ -114,11 +118,13 @@ def shuffled(count: int) -> list[int]:
 def _epoch(fabric: Fabric, network: Any, optimizer: Any, train: Frames, params: Train, run: Resumable) -> None:
     """A pass over the training frames, or the rest of one; each step is recorded in `run`."""
     network.train()
-    run.order = run.order or shuffled(len(train))
+    run.order = run.order or fabric.broadcast(shuffled(len(train)))
     starts = range(len(run.losses) * params.batch_size, len(train), params.batch_size)
     for start in progress(starts, f"epoch {len(run.history)} of {params.epochs}", frames=params.batch_size):
-        batch = torch.stack([train[index] for index in run.order[start : start + params.batch_size]])
-        loss = step(fabric, network, optimizer, fabric.to_device(batch), LOSSES[params.loss])
+        whole = run.order[start : start + params.batch_size]
+        own = processes.part(fabric, whole)
+        batch = torch.stack([train[index] for index in own or whole[:1]])[: len(own)]  # of no frame it has a shape too
+        loss = step(fabric, network, optimizer, fabric.to_device(batch), LOSSES[params.loss], len(whole))
         if not math.isfinite(loss):
             raise VadError(
                 f"train: the loss became {loss} in epoch {len(run.history)}, step {len(run.losses) + 1}; "

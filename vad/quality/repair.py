@@ -11,6 +11,7 @@ import pandas as pd
 
 from vad import VadError
 from vad.data.clips import Clip
+from vad.storage import store
 from vad.storage.tables import KEYS
 
 
@@ -29,6 +30,9 @@ class RepairedClip(Clip):
     found: Found
     unflip: bool
     denoise: bool
+
+    def digest(self) -> str:
+        return store.digest(self.source.digest(), *map(sorted, self.found), self.unflip, self.denoise)
 
     def frame(self, number: int) -> np.ndarray:
         image = self._denoised(number) if self.denoise and number in self.found.noisy else self.source.frame(number)

@@ -24,6 +24,8 @@ FUSIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "l2": lambda parts: np.sqrt(np.square(parts.clip(min=0)).sum(0)),
 }
 """Weighted components (C, T) -> (T,). Under `max` and `l2` what is quiet can't cancel what is loud."""
+Reading = Callable[[pd.DataFrame, Params, str, str], np.ndarray]
+"""What gives a component (T,), by its name, in a view of a table."""
 OVER_VIEWS: Mapping[str, Callable[..., np.ndarray]] = {"mean": np.mean, "min": np.min, "max": np.max}
 
 
@@ -35,28 +37,36 @@ def anomaly_scores(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     mean, min or max over views, normalise the score, gamma on the score, smooth. Raises VadError for an absent
     component.
     """
+    return table[KEYS].assign(score=smoothing.smooth(fused(table, params), table, params.aggregate.smooth))
+
+
+def repaired(table: pd.DataFrame, params: Params, name: str, view: str) -> np.ndarray:
+    """A component (T,) in a view, after what `repair` says: of upright frames, without noisy ones."""
+    values = component(table, name, view, params.repair.unflip)
+    return interpolate(values, table, registry.frames_back(name, params)) if params.repair.interpolate else values
+
+
+def measured(table: pd.DataFrame, params: Params, name: str, view: str, of: Reading = repaired) -> np.ndarray:
+    """A component (T,) in a view as it goes into fusion, its weight apart. `of` gives it as it was measured."""
+    values = of(table, params, name, view)
+    if params.aggregate.normalise_on == "component":
+        values = calibration.normalise(values, table, params.aggregate.normalise)
+    return signed_power(values, params.gamma) if params.gamma_on == "component" else values
+
+
+def fused(table: pd.DataFrame, params: Params, of: Reading = measured) -> np.ndarray:
+    """The scores (T,) before they are smoothed. `of` gives a component in a view: who scores often may keep some."""
     aggregate, gamma = params.aggregate, params.gamma
     weights = {name: weight for name, weight in aggregate.weights.items() if weight}
     views = []
     for view in params.tta:
-        parts = []
-        for name, weight in weights.items():
-            values = component(table, name, view, params.repair.unflip)
-            if params.repair.interpolate:
-                values = interpolate(values, table, registry.frames_back(name, params))
-            if aggregate.normalise_on == "component":
-                values = calibration.normalise(values, table, aggregate.normalise)
-            if params.gamma_on == "component":
-                values = signed_power(values, gamma)
-            parts.append(weight * values)
-        fused = FUSIONS[aggregate.fuse](np.stack(parts))
-        views.append(signed_power(fused, gamma) if params.gamma_on == "view" else fused)
+        parts = np.stack([weight * of(table, params, name, view) for name, weight in weights.items()])
+        together = FUSIONS[aggregate.fuse](parts)
+        views.append(signed_power(together, gamma) if params.gamma_on == "view" else together)
     score = OVER_VIEWS[aggregate.views](views, axis=0)
     if aggregate.normalise_on == "score":
         score = calibration.normalise(score, table, aggregate.normalise)
-    if params.gamma_on == "score":
-        score = distinct_power(score, gamma)
-    return table[KEYS].assign(score=smoothing.smooth(score, table, aggregate.smooth))
+    return distinct_power(score, gamma) if params.gamma_on == "score" else score
 
 
 def read(components: Path, diagnosis: Path) -> pd.DataFrame:
@@ -132,7 +142,8 @@ def distinct_power(values: np.ndarray, gamma: float) -> np.ndarray:
     """
     unique, place = np.unique(values, return_inverse=True)
     powers = signed_power(unique, gamma)
-    for index in range(1, len(powers)):
-        if powers[index] <= powers[index - 1]:
+    for index in np.flatnonzero(powers[1:] <= powers[:-1]) + 1:
+        while index < len(powers) and powers[index] <= powers[index - 1]:
             powers[index] = np.nextafter(powers[index - 1], np.inf)
+            index += 1
     return powers[place]

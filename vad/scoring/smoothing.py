@@ -1,6 +1,6 @@
 """Temporal smoothing of the scores of a clip, by frame number: clips have gaps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,7 @@ from vad.params import Smooth
 
 
 def smooth(scores: np.ndarray, table: pd.DataFrame, params: Smooth) -> np.ndarray:
-    """Smooth scores (T,) within each clip of `table`, never across clips."""
+    """Smooth scores (T,), or each column of (T, N), within each clip of `table`, never across clips."""
     methods: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
         "gaussian": partial(gaussian_smooth, sigma=params.sigma),
         "median": partial(median_smooth, window=params.window),
@@ -27,27 +27,30 @@ def smooth(scores: np.ndarray, table: pd.DataFrame, params: Smooth) -> np.ndarra
 
 
 def gaussian_smooth(scores: np.ndarray, frames: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean over a clip's scores (T,) at frame numbers (T,), ascending; `sigma` in frames.
+    """Gaussian mean over a clip's scores (T,) or (T, N) at frame numbers (T,), ascending; `sigma` in frames.
 
     Missing frames weigh nothing; the weights of those that are there sum to 1. Cut off at four sigma.
     """
-    total, weight = np.zeros(len(scores)), np.zeros(len(scores))
-    for offset, shifted in _neighbours(scores, frames, int(4 * sigma)):
-        there = ~np.isnan(shifted)
+    total, weight = np.zeros(scores.shape), np.zeros(len(scores))
+    for offset, there, place in _neighbours(frames, int(4 * sigma)):
         factor = np.exp(-0.5 * (offset / sigma) ** 2)
-        total[there] += factor * shifted[there]
+        total[there] += factor * scores[place]
         weight[there] += factor
-    return total / weight
+    return (total.T / weight).T
 
 
 def median_smooth(scores: np.ndarray, frames: np.ndarray, window: int) -> np.ndarray:
-    """Median over the frames within `window` // 2 numbers of each frame of a clip: scores (T,), frames (T,)."""
-    shifted = [values for _, values in _neighbours(scores, frames, window // 2)]
+    """Median over the frames within `window` // 2 numbers of each: scores (T,) or (T, N), frames (T,), ascending."""
+    shifted = []
+    for _, there, place in _neighbours(frames, window // 2):
+        values = np.full(scores.shape, np.nan)
+        values[there] = scores[place]
+        shifted.append(values)
     return np.nanmedian(shifted, axis=0)
 
 
 def ema_smooth(scores: np.ndarray, frames: np.ndarray, alpha: float) -> np.ndarray:
-    """Exponential moving average over a clip's scores (T,), forward in time; `alpha` weighs the newest frame.
+    """Exponential moving average of scores (T,) or (T, N) at frames (T,), in time; `alpha` weighs the newest frame.
 
     Over a gap of n frames what came before fades n times.
     """
@@ -58,11 +61,10 @@ def ema_smooth(scores: np.ndarray, frames: np.ndarray, alpha: float) -> np.ndarr
     return result
 
 
-def _neighbours(scores: np.ndarray, frames: np.ndarray, reach: int) -> Sequence[tuple[int, np.ndarray]]:
-    """For each offset up to `reach`, the score (T,) at frame number + offset; NaN where that frame is missing."""
-    result = []
+def _neighbours(frames: np.ndarray, reach: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """For each offset up to `reach`: the rows whose frame number + offset is there as well, and the rows of those."""
     for offset in range(-reach, reach + 1):
         wanted = frames + offset
         place = np.minimum(np.searchsorted(frames, wanted), len(frames) - 1)
-        result.append((offset, np.where(frames[place] == wanted, scores[place], np.nan)))
-    return result
+        there = np.flatnonzero(frames[place] == wanted)
+        yield offset, there, place[there]

@@ -7,8 +7,6 @@ such a file runs again only when its result becomes needed, or is no longer need
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.numpy
-
 from vad.storage import files
 
 TEXT = {True: "needed\n", False: "not needed\n"}
@@ -22,6 +20,8 @@ def write(folder: Path, needed: Mapping[str, bool]) -> None:
 
 def write_no_weights(path: Path) -> None:
     """Write the weights of a network that is not needed: none."""
+    import safetensors.numpy  # here: NumPy takes a tenth of a second, and `check` writes no weights
+
     with files.replacing(path) as temporary:
         safetensors.numpy.save_file({}, temporary)
 
