@@ -30,6 +30,11 @@ Made by `python -m experiments.failure_analysis` from `experiments/results/` and
 edited by hand. `make ablations DATA=sample` runs all of it again and writes this page, `make ablation NAME=per_video
 DATA=sample` runs one experiment, after which the command above writes the page. Each is a DVC experiment in the data
 set's clone, `.dvc/tmp/workspaces/sample`; what a run is going to take is said when it starts."""
+DATA_SETS = """\
+The recipe as it is (`base`) on each data set, 95 % percentile intervals over clips, and the minutes that it takes on
+two cores:
+
+"""
 LUCK = """\
 On {data}, {count} seeds give AP at .2456 of {values}: standard deviation {spread:.4f}, range {range:.4f}. Two
 trainings of the same recipe differ by {pair:.4f} (one standard deviation of the difference). Of the gains that the
@@ -113,7 +118,7 @@ def _real_clips(known: Evidence) -> str:
 
 def _data_sets(found: dict[str, Results], experiments: dict[str, Experiment]) -> str:
     tested = {experiment.name for experiment in experiments.values() if experiment.claim}
-    rows = []
+    rows, rows_of = [], workspaces.datasets()
     for name, results in found.items():
         base = results[BASE]["figures"]["benchmark"]
         interval = f"{base[f'{FIGURE}_low']:.3f} to {base[f'{FIGURE}_high']:.3f}"
@@ -128,12 +133,22 @@ def _data_sets(found: dict[str, Results], experiments: dict[str, Experiment]) ->
                 f"{base[FIGURE]:.3f} ({interval})",
                 f"{base['auroc']:.3f}",
                 str(sum(name in tested for name in results)),
+                str(rows_of[name].get("minutes", "")),
             ]
         )
-    heads = ["data", "what it is", "clips", "frames", "anomalous", "AP", "AP at .2456", "AUROC", "experiments"]
-    return "The recipe as it is (`base`) on each data set, 95 % percentile intervals over clips:\n\n" + table(
-        heads, rows
-    )
+    heads = [
+        "data",
+        "what it is",
+        "clips",
+        "frames",
+        "anomalous",
+        "AP",
+        "AP at .2456",
+        "AUROC",
+        "experiments",
+        "minutes",
+    ]
+    return DATA_SETS + table(heads, rows)
 
 
 def _luck(found: dict[str, Results]) -> str:
