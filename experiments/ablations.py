@@ -4,7 +4,8 @@
     python -m experiments.ablations ped2 ped2-replica --only per_video gaussian_3
 
 Each data set has a clone of its own (`project/workspaces.py`) whose commit `base` is the recipe as it is. What has
-run on it is not run again. One failure doesn't stop the rest; all are named at the end.
+run on it is not run again, so a run that was cut off goes on where it was. At the outset it says how many minutes it is
+going to take; other encoders come last. One failure doesn't stop the rest; all are named at the end.
 """
 
 import argparse
@@ -14,49 +15,21 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from experiments import results
-from experiments.verdicts import RETRAINING
+from experiments import costs, effects, results
+from experiments.experiment import BASE, Experiment, overrides
 from project import workspaces
-from vad import VadError, params, registry
+from vad import VadError, registry
 from vad.storage import files
 from vad.storage.progress import progress
 
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
 RESULTS = Path(__file__).with_name("results")
-BASE = "base"
-SWITCHED = {row.switch.split(".")[0] for row in registry.FAMILIES if row.switch}
-REINFERRING = {*RETRAINING, "stress", "validation", *SWITCHED}
 RECIPES = Path(__file__).with_name("recipes.yaml")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One entry of ablations.yaml: parameters by dotted key, and what the outcome is compared with."""
-
-    name: str
-    claim: int
-    set: dict[str, Any]
-    against: str = BASE
-    data: list[str] = field(default_factory=list)
-
-    def cost(self) -> int:
-        """0 for what aggregating again gives, 1 for new inference, 2 for training."""
-        sections = {key.split(".")[0] for key in self.set}
-        again = sections & REINFERRING or "repair.denoise" in self.set
-        return 2 if sections & set(RETRAINING) else int(bool(again))
-
-    def networks(self) -> int:
-        """How many networks are trained for its components."""
-        values = yaml.safe_load((workspaces.TOP / "params.yaml").read_text(encoding="utf-8"))
-        workspaces.put(values, self.set)
-        needed = registry.needs(params.Params.model_validate(values))
-        return sum(needed[name] for name in registry.NETWORKS)
 
 
 def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[str, Any], dict[str, Experiment]]:
@@ -103,28 +76,6 @@ def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) ->
     return [experiments[name] for name in ordered]
 
 
-def overrides(changes: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
-    """Changes by dotted key as arguments of `dvc exp run`. A mapping replaces a mapping of weights: the rest gets 0."""
-    arguments = []
-    for key, value in changes.items():
-        if not isinstance(value, dict):
-            arguments.append(f"{key}={_hydra(value)}")
-            continue
-        there: Any = parameters
-        for part in key.split("."):
-            there = there[part]
-        arguments += [f"{key}.{name}=0" for name in there if name not in value]
-        arguments += [f"{'' if name in there else '+'}{key}.{name}={_hydra(part)}" for name, part in value.items()]
-    return [part for argument in arguments for part in ("-S", argument)]
-
-
-def _hydra(value: Any) -> str:
-    """A value as Hydra reads it, which is as JSON but for bare words."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_hydra, value))}]"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 class Runner:
     """Runs experiments in a data set's clone and keeps their scored frames there."""
 
@@ -134,17 +85,29 @@ class Runner:
         self.scores = self.folder / ".dvc" / "tmp" / "scores"
         self.parameters = yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
 
-    def base(self) -> None:
-        """The recipe as it is: run as far as it is not up to date, and committed, for experiments to start from."""
+    def base(self, wanted: list[Experiment]) -> None:
+        """The recipe as it is: run as far as it is not up to date, and committed, for experiments to start from.
+
+        Where nothing that is wanted takes a network, the stages that the first of it needs are run in its place.
+        """
+        light = not any(one.name == BASE or one.networks() for one in wanted) and workspaces.stale(self.folder)
+        settings = self.folder / "params.yaml"
+        stated = settings.read_text(encoding="utf-8")
+        if light:
+            workspaces.set_parameters(settings, wanted[0].set)
+        start = time.perf_counter()
         for line in workspaces.dvc(self.folder, "repro"):
             _say(self.dataset, line)
+        files.write_text(settings, stated)
         workspaces.commit(self.folder)
-        self._keep(Experiment(BASE, 0, {}))
+        if not light:
+            self._keep(Experiment(BASE, 0, {}), time.perf_counter() - start)
 
     def run(self, experiment: Experiment) -> None:
         """Run an experiment unless it has run on this very base. Raises VadError when it fails."""
         if (self._folder(experiment) / "done").exists():
             return
+        start = time.perf_counter()
         workspaces.git(self.folder, "checkout", "--quiet", "--force", "base")
         # Of a run that was cut off after DVC had finished. Not `exp run --force`: that would run every stage again.
         base = workspaces.git(self.folder, "rev-parse", "base").strip()
@@ -154,30 +117,37 @@ class Runner:
         settings = overrides(experiment.set, self.parameters)
         for line in workspaces.dvc(self.folder, "exp", "run", "--name", experiment.name, *settings):
             _say(f"{self.dataset} {experiment.name}", line)
-        self._keep(experiment)
+        self._keep(experiment, time.perf_counter() - start)
 
     def result(self, experiment: Experiment, experiments: dict[str, Experiment]) -> dict[str, Any]:
-        """The result for JSON: `experiment`, `data`, `seed`, `against`, `set`, and what `results.compare` gives."""
+        """For JSON: `experiment`, `data`, `seed`, `against`, `set`, `minutes`, and what `results.compare` gives."""
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
         # Copies of the validation clips have frames that the clips have not.
         copies = [one.set.get("validation.copies") for one in (experiment, against)]
         parts = list(results.PARTS) if copies[0] == copies[1] else ["benchmark"]
-        compared = results.compare(self._folder(against), self._folder(experiment), parts)
-        return stated | {"set": experiment.set} | compared
+        sources = workspaces.sources(self.dataset)
+        compared = results.compare(self._folder(against), self._folder(experiment), parts, sources)
+        minutes = float((self._folder(experiment) / "done").read_text(encoding="utf-8") or 0)
+        return stated | {"set": experiment.set, "minutes": minutes} | compared
 
     def _folder(self, experiment: Experiment) -> Path:
-        base = workspaces.git(self.folder, "rev-parse", "base").strip()[:12]
-        settings = hashlib.sha256(json.dumps(experiment.set, sort_keys=True).encode()).hexdigest()[:8]
-        return self.scores / base / f"{experiment.name}-{settings}"
+        # What DVC knows of the base: a commit that changes a document alone is no other base.
+        known = "".join(workspaces.git(self.folder, "show", f"base:{file}") for file in ("dvc.lock", "params.yaml"))
+        base, settings = (
+            hashlib.sha256(text.encode()).hexdigest() for text in (known, json.dumps(experiment.set, sort_keys=True))
+        )
+        return self.scores / base[:12] / f"{experiment.name}-{settings[:8]}"
 
-    def _keep(self, experiment: Experiment) -> None:
+    def _keep(self, experiment: Experiment, seconds: float) -> None:
         kept = self._folder(experiment)
+        if (kept / "done").exists():
+            return
         for file in results.READ:
             kept.mkdir(parents=True, exist_ok=True)
             files.copy(self.folder / file, kept / Path(file).name)
-        files.write_text(kept / "done", "")
+        files.write_text(kept / "done", f"{seconds / 60:.2f}")
 
 
 def _say(what: str, line: str) -> None:
@@ -189,8 +159,9 @@ def run(dataset: str, only: list[str]) -> Iterator[tuple[Experiment, str]]:
     """Run experiments on a data set and write their results; yields each, with what went wrong or nothing."""
     _, experiments = load()
     wanted = chosen(experiments, dataset, only)
+    print(costs.told(dataset, wanted, effects.read_results(RESULTS)), flush=True)
     runner = Runner(dataset)
-    runner.base()
+    runner.base(wanted)
 
     def write(experiment: Experiment) -> None:
         target = RESULTS / dataset / f"{experiment.name}.json"

@@ -19,7 +19,8 @@ from scipy.stats import spearmanr
 
 from experiments import ablations
 from experiments.candidates import BEST, candidates, measure, stated
-from experiments.markdown import between, table
+from experiments.experiment import BASE
+from experiments.markdown import GUIDED, between, table
 from project import workspaces
 from vad import VadError
 from vad.storage import files
@@ -38,8 +39,9 @@ Every training clip is scored by what the other training clips teach. Calibratio
 made of corrupted copies of all training clips with events of {kinds} kinds, scored out of fold as well
 ([METHODS](../docs/METHODS.md)). AP is at the competition's 24.56 % of anomalous frames. On validation it is the mean
 over kinds of event, each against all normal frames. The test clips' labels are opened for the columns "benchmark"
-alone. That motion on repaired frames is what to look at was known from these test clips, and so was what
-out-of-fold scores can reach: read the figures as those of a development set."""
+alone.
+
+{guided}"""
 RULE = """\
 {count} candidates: every combination of maps, pools, a way to calibrate and fuse, and a smoothing, as `choice` in
 [recipes.yaml](recipes.yaml) lists them. Of each, AP on validation, and of that the mean over {data}. Those within
@@ -94,7 +96,7 @@ def page() -> str:
         "\n\n".join(
             [
                 "# How `best` is chosen",
-                HEAD.format(kinds=kinds),
+                HEAD.format(kinds=kinds, guided=GUIDED),
                 "## The rule and the choice",
                 rule,
                 _candidates(list(means(choice, found))[:12], choice, found),
@@ -118,7 +120,7 @@ def in_readme(text: str) -> str:
     """README.md with the figures of the recipes put between its two marks."""
     choice, found = stated(), read()
     data = [*choice["data"], *choice["kept"]]
-    base = {name: ablations.RESULTS / name / f"{ablations.BASE}.json" for name in choice["reference_on"]}
+    base = {name: ablations.RESULTS / name / f"{BASE}.json" for name in choice["reference_on"]}
     parts = {name: json.loads(path.read_text(encoding="utf-8"))["figures"]["benchmark"] for name, path in base.items()}
     rows = [["`reference`", *(_ap_and_auroc(parts[name]) if name in parts else "not run" for name in data)]]
     for recipe in choice["beside"]:

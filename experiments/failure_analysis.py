@@ -2,90 +2,123 @@
 
     python -m experiments.failure_analysis
 
-Also draws docs/images/ablations.png, every difference with its interval.
+Also draws docs/images/claims.png, the effect of each claim's tests, and ablations.png, every difference.
 """
 
 import argparse
 import math
+import textwrap
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
-import matplotlib
-import numpy as np
-
-from experiments import ablations, verdicts
-from experiments.ablations import BASE, Experiment
-from experiments.markdown import effect as effect_text
-from experiments.markdown import p_value, table
-from experiments.results import CURVE
-from experiments.verdicts import FIGURE, LEVEL, OPEN, UNTESTED, Results, Verdict
+from experiments import claim_sections, effects, evidence, pictures, verdicts
+from experiments.effects import FIGURE, Results
+from experiments.evidence import Evidence
+from experiments.experiment import BASE, Experiment
+from experiments.markdown import table
+from experiments.verdicts import DECIDED, LEVEL
 from project import workspaces
-from vad.evaluation import plots
 from vad.storage import files
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
 PAGE = Path(__file__).with_name("failure_analysis.md")
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "ablations.png"
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
 DATA = workspaces.of_page("failure_analysis")
 ORACLE = "oracle"
 MADE = """\
 Made by `python -m experiments.failure_analysis` from `experiments/results/` and `experiments/ablations.yaml`; not to be
-edited by hand. `make ablations DATA=sample` runs all of it again, `make ablation NAME=per_video DATA=sample` one
-experiment; each is a DVC experiment in the data set's clone, `.dvc/tmp/workspaces/sample`."""
+edited by hand. `make ablations DATA=sample` runs all of it again and writes this page, `make ablation NAME=per_video
+DATA=sample` runs one experiment, after which the command above writes the page. Each is a DVC experiment in the data
+set's clone, `.dvc/tmp/workspaces/sample`; what a run is going to take is said when it starts."""
+DATA_SETS = """\
+The recipe as it is (`base`) on each data set, 95 % percentile intervals over clips, and the minutes that it takes on
+two cores:
+
+"""
 LUCK = """\
 On {data}, {count} seeds give AP at .2456 of {values}: standard deviation {spread:.4f}, range {range:.4f}. Two
 trainings of the same recipe differ by {pair:.4f} (one standard deviation of the difference). Of the gains that the
 reference reports, in that unit: {beside}. Settings of one trained network are compared without this luck, two
 trainings are not."""
-COLLAPSE = """\
-What a collapsed network would show is next to no variance of its bottleneck over frames, few dimensions in use
-(effective rank) and the same error for every frame (score spread): vad/models/collapse.py. By steps, from the untrained
-network on; the reference trained 5,750 steps."""
-COLLAPSES = ("feature variance", "effective rank", "score spread")
 REPORTED = (0.0013, 0.002, 0.008)
 """Gains in AP that the reference reports for features, for L1 and at most."""
 
 
 def page() -> str:
     """The whole document as Markdown."""
-    stated, experiments = ablations.load()
-    found = verdicts.read_results(ablations.RESULTS)
-    found = {name: found[name] for name in DATA if name in found}
-    border = stated["effect"]
-    judged = {name: verdicts.judge(stated["claims"], results, border) for name, results in found.items()}
+    known = evidence.gather()
     parts = [
         "# Failure analysis: what the reference says helps or harms, tested",
         MADE,
         "## The verdicts",
-        verdict_table(),
-        _data_sets(found, experiments),
+        _counts(known),
+        verdict_table(known),
+        _real_clips(known),
+        _data_sets(known.found, known.experiments),
+        "![The effect of each claim's tests by data set and pooled](../docs/images/claims.png)",
         "![Every difference with its interval](../docs/images/ablations.png)",
         "## How a verdict is reached",
-        verdicts.RULE.format(effect=border, level=LEVEL),
-        _luck(found),
-        *[_claim(number, claim, experiments, found, judged) for number, claim in stated["claims"].items()],
-        _ceiling(found),
+        verdicts.RULE.format(effect=known.border, level=LEVEL),
+        _luck(known.found),
+        _pairs_of_seeds(known),
+        *[claim_sections.section(number, claim, known) for number, claim in known.stated["claims"].items()],
+        _ceiling(known.found),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def verdict_table() -> str:
-    """The verdicts of every data set on every claim, as Markdown."""
-    stated, _ = ablations.load()
-    found = verdicts.read_results(ablations.RESULTS)
-    judged = {name: verdicts.judge(stated["claims"], found[name], stated["effect"]) for name in DATA if name in found}
+def _counts(known: Evidence) -> str:
+    """How many claims are decided, now and before, and which verdicts changed."""
+    rows, changed = [], []
+    columns = {"on real clips": (known.on_real_clips, None)} | {
+        name: (judged, known.before[name]) for name, judged in known.judged.items()
+    }
+    for name, (now, before) in columns.items():
+        decided = [str(number) for number, verdict in now.items() if verdict.word in DECIDED]
+        old = [str(number) for number, verdict in (before or {}).items() if verdict.word in DECIDED]
+        rows.append([name, _listed(decided), "" if before is None else _listed(old)])
+        for number, verdict in now.items():
+            if before and verdict.word != before[number].word:
+                changed.append(f"{number} on {name} ({before[number]} -> {verdict})")
+    said = f"Verdicts that changed with the intervals: {'; '.join(changed)}." if changed else "No verdict changed."
+    heads = ["", f"decided of {len(known.stated['claims'])}", "decided before"]
+    return table(heads, rows) + "\n\n" + textwrap.fill(said, 120)
+
+
+def _listed(numbers: list[str]) -> str:
+    return f"{len(numbers)}: {', '.join(numbers)}" if numbers else "0"
+
+
+def verdict_table(known: Evidence) -> str:
+    """The verdicts on every claim, on real clips and by data set, as Markdown; beside them what was said before."""
     rows = [
-        [str(number), claim["claim"], *(str(verdict[number]) for verdict in judged.values())]
-        for number, claim in stated["claims"].items()
+        [str(number), claim["claim"], str(known.on_real_clips[number]), *_now_and_before(number, known)]
+        for number, claim in known.stated["claims"].items()
     ]
-    return table(["", "claim", *judged], rows)
+    return table(["", "claim", "on real clips", *known.judged], rows)
+
+
+def _now_and_before(number: int, known: Evidence) -> list[str]:
+    cells = []
+    for name, judged in known.judged.items():
+        now, before = judged[number], known.before[name][number]
+        cells.append(str(now) if now.word == before.word else f"{now}; before: {before}")
+    return cells
+
+
+def _real_clips(known: Evidence) -> str:
+    said = [f"{scene} ({', '.join(f'`{name}`' for name in names)})" for scene, names in known.scenes.items()]
+    return textwrap.fill(
+        f"Real clips are the replicas that have results: {'; '.join(said)}. A claim is judged on those that ran its "
+        "test; its section says how many videos these have.",
+        120,
+        break_on_hyphens=False,
+    )
 
 
 def _data_sets(found: dict[str, Results], experiments: dict[str, Experiment]) -> str:
     tested = {experiment.name for experiment in experiments.values() if experiment.claim}
-    rows = []
+    rows, rows_of = [], workspaces.datasets()
     for name, results in found.items():
         base = results[BASE]["figures"]["benchmark"]
         interval = f"{base[f'{FIGURE}_low']:.3f} to {base[f'{FIGURE}_high']:.3f}"
@@ -100,20 +133,32 @@ def _data_sets(found: dict[str, Results], experiments: dict[str, Experiment]) ->
                 f"{base[FIGURE]:.3f} ({interval})",
                 f"{base['auroc']:.3f}",
                 str(sum(name in tested for name in results)),
+                str(rows_of[name].get("minutes", "")),
             ]
         )
-    heads = ["data", "what it is", "clips", "frames", "anomalous", "AP", "AP at .2456", "AUROC", "experiments"]
-    return "The recipe as it is (`base`) on each data set, 95 % intervals over clips:\n\n" + table(heads, rows)
+    heads = [
+        "data",
+        "what it is",
+        "clips",
+        "frames",
+        "anomalous",
+        "AP",
+        "AP at .2456",
+        "AUROC",
+        "experiments",
+        "minutes",
+    ]
+    return DATA_SETS + table(heads, rows)
 
 
 def _luck(found: dict[str, Results]) -> str:
     """How far training seeds alone move AP, beside the gains that the reference reports."""
     parts = []
     for name, results in found.items():
-        values = [results[seed]["figures"]["benchmark"][FIGURE] for seed in verdicts.SEEDS if seed in results]
+        values = [results[seed]["figures"]["benchmark"][FIGURE] for seed in effects.SEEDS if seed in results]
         if len(values) < 2:
             continue
-        spread = math.sqrt(verdicts.seed_variance(results))
+        spread = math.sqrt(effects.seed_variance(results))
         beside = ", ".join(f"{gain:+g} is {gain / (spread * math.sqrt(2)):.2g}" for gain in REPORTED)
         parts.append(
             LUCK.format(
@@ -129,92 +174,25 @@ def _luck(found: dict[str, Results]) -> str:
     return "## How large is luck?\n\n" + "\n\n".join(parts) if parts else ""
 
 
-def _claim(
-    number: int,
-    claim: dict[str, Any],
-    experiments: dict[str, Experiment],
-    found: dict[str, Results],
-    judged: dict[str, dict[int, Verdict]],
-) -> str:
-    parts = [f"## {number}. {claim['claim']}"]
-    for name, results in found.items():
-        verdict = judged[name][number]
-        text = f"**{name}: {verdict}**"
-        if verdict.word != OPEN and not math.isnan(verdict.p):
-            text += f", p {p_value(verdict.p)}"
-        if verdict.word == OPEN and verdict.clips_needed:
-            text += f"; if the effect stayed as it is, some {verdict.clips_needed} clips would decide it"
-        for test in claim["tests"]:
-            effect = verdicts.effect_of_test(test, results)
-            if effect:
-                group = f", {test['group']} frames alone" if "group" in test else ""
-                against = " over chance" if test.get("against") == "chance" else ""
-                text += f". `{test['experiment']}`{group}: {effect_text(effect.times(test['sign']))}{against}"
-        if verdict.word != UNTESTED:
-            parts.append(text + ".")
-        if claim["tests"][0]["experiment"] == "any":
-            parts += _opposed(results)
-    names = [name for name, experiment in experiments.items() if experiment.claim == number]
-    ran = [name for name in names if any(name in results for results in found.values())]
-    if ran:
-        parts.append(
-            table(["experiment", "set", "against", *_heads(found)], [_row(experiments[n], found) for n in ran])
-        )
-    if curves := _curves(claim.get("curves", []), found):
-        parts += [COLLAPSE, curves]
-    if claim.get("why"):
-        parts.append(claim["why"])
-    return "\n\n".join(parts)
-
-
-def _curves(names: list[str], found: dict[str, Results]) -> str:
+def _pairs_of_seeds(known: Evidence) -> str:
+    """What is known of the luck of each encoder that a claim is about: the changes by seed."""
     rows = []
-    for data, results in found.items():
-        for name in (name for name in names if "curve" in results.get(name, {})):
-            steps, *figures = (results[name]["curve"][column] for column in CURVE)
-            last = len(steps) - 1
-            for at in sorted({0, min(1, last), len(steps) // 2, last}):
-                held_out, variance, rank, spread = (values[at] for values in figures)
-                texts = [
-                    "" if held_out is None else f"{held_out:.5f}",
-                    f"{variance:.5f}",
-                    f"{rank:.1f}",
-                    f"{spread:.4f}",
+    for claim in known.stated["claims"].values():
+        for test in claim["tests"]:
+            names = [test["experiment"], *test.get("seeds", [])]
+            if known.experiments.get(names[0]) is None or known.experiments[names[0]].cost() < 3:
+                continue
+            for data, results in known.found.items():
+                ran = [
+                    results[name]["difference"]["benchmark"][FIGURE]["difference"] for name in names if name in results
                 ]
-                rows.append([data, f"`{name}`", str(int(steps[at])), *texts])
-    return table(["data", "experiment", "steps", "held-out loss", *COLLAPSES], rows) if rows else ""
-
-
-def _heads(found: dict[str, Results]) -> list[str]:
-    return [head for name in found for head in (f"{name}: AP, AP at .2456", "difference, 95 %, p")]
-
-
-def _row(experiment: Experiment, found: dict[str, Results]) -> list[str]:
-    changes = ", ".join(f"`{key}: {_value(value)}`" for key, value in experiment.set.items())
-    cells = [f"`{experiment.name}`", changes, f"`{experiment.against}`"]
-    for results in found.values():
-        result = results.get(experiment.name)
-        if result is None:
-            cells += ["", ""]
-            continue
-        own, compared = result["figures"]["benchmark"], result["difference"]["benchmark"]
-        effect = verdicts.effect_of(compared, own["clips"])
-        drawn = list(compared["resampled"].values())[-1]
-        cells.append(f"{own['ap']:.4f}, {own[FIGURE]:.4f}")
-        if compared["ranking"]["same"]:
-            cells.append("exactly 0: the same ranking")
-        else:
-            cells.append(f"{effect_text(effect)}, p {p_value(drawn[FIGURE]['p'])}" if effect else "-")
-    return cells
-
-
-def _opposed(results: Results) -> list[str]:
-    rows = verdicts.opposed(results, 0.01)[:5]
-    return (
-        ["; ".join(f"`{name}`: {kind} {gain:+.3f}, all {change:+.3f}" for name, kind, gain, change in rows)]
-        if rows
-        else []
-    )
+                if ran:
+                    spread = f"{stdev(ran):.4f}" if len(ran) > 1 else "one seed: not known"
+                    rows.append([data, f"`{names[0]}`", ", ".join(f"{change:+.4f}" for change in ran), spread])
+    if not rows:
+        return ""
+    heads = ["data", "encoder", "change against ResNet-18 of the same seed", "standard deviation"]
+    return "Another encoder's luck is its own, known from pairs of seeds alone:\n\n" + table(heads, rows)
 
 
 def _ceiling(found: dict[str, Results]) -> str:
@@ -223,63 +201,43 @@ def _ceiling(found: dict[str, Results]) -> str:
         if ORACLE not in results:
             continue
         oracle, base = results[ORACLE], results[BASE]["figures"]["benchmark"]
+        by_place = oracle.get("by_place")
         rows.append(
             [
                 name,
                 f"{base[FIGURE]:.3f}",
                 f"{oracle['best_single'][FIGURE]:.3f} (`{oracle['best_single']['component']}`)",
                 f"{oracle[FIGURE]:.3f}",
-                ", ".join(f"{key} {share:.0%}" for key, share in oracle["chosen"].items()),
+                _shares(oracle),
+                f"{by_place[FIGURE]:.3f}: {_shares(by_place)}" if by_place else "",
             ]
         )
     if not rows:
         return ""
-    heads = ["data", "the recipe, honestly", "oracle: best single", "oracle: best mixture", "of what"]
+    heads = [
+        "data",
+        "the recipe, honestly",
+        "oracle: best single",
+        "oracle: best mixture",
+        "of what",
+        "with pooling by place",
+    ]
     return (
         "## The ceiling (oracle: tuned on the test labels)\n\nHow far could a single-frame autoencoder go at all? "
         "Component, view and weights are chosen here *on the labels they are scored on*, of all errors in all views, "
         "frames upright. A greedy search found the mixture, so a better one may exist; no honest procedure "
-        "is to be expected to reach it.\n\n" + table(heads, rows)
+        "is to be expected to reach it. The last column adds the map of the errors pooled by place, as the "
+        "background's is ([past_the_ceiling.md](past_the_ceiling.md#is-it-motion-or-the-pooling)).\n\n"
+        + table(heads, rows)
     )
 
 
-def _value(value: Any) -> str:
-    return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}" if isinstance(value, dict) else str(value)
-
-
-def draw(path: Path) -> None:
-    """Draw every experiment's difference in AP with its interval, a column a data set, as a PNG."""
-    _, experiments = ablations.load()
-    found = verdicts.read_results(ablations.RESULTS)
-    found = {name: found[name] for name in DATA if name in found}
-    names = [e.name for e in experiments.values() if e.claim and any(e.name in results for results in found.values())]
-    figure, axes = plt.subplots(
-        1, len(found), figsize=(4.2 * len(found) + 1, 0.17 * len(names) + 1), sharey=True, squeeze=False
-    )
-    for axis, (data, results) in zip(axes.flat, found.items(), strict=True):
-        for place, name in enumerate(names):
-            result = results.get(name)
-            compared = result and result["difference"]["benchmark"]
-            effect = verdicts.effect_of(compared, 0) if compared else None
-            if effect:
-                clear = effect.low > 0 or effect.high < 0
-                colour = plots.ANOMALOUS if clear and effect.value < 0 else plots.NORMAL if clear else "grey"
-                axis.plot([effect.low, effect.high], [place, place], color=colour, linewidth=1.2)
-                axis.plot(effect.value, place, marker="<" if effect.value < 0 else ">", color=colour, markersize=4)
-        axis.axvspan(-0.01, 0.01, color="0.9")
-        axis.axvline(0, color="black", linewidth=0.6)
-        axis.set_title(data, fontsize=9, loc="left")
-        axis.tick_params(labelsize=7)
-        axis.set_xlabel("change in AP at .2456", fontsize=8)
-    axes.flat[0].set_yticks(np.arange(len(names)), names)
-    axes.flat[0].invert_yaxis()
-    figure.tight_layout()
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=80, metadata={"Software": None})
-    plt.close(figure)
+def _shares(oracle: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {share:.0%}" for key, share in oracle["chosen"].items())
 
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     files.write_text(PAGE, page())
-    draw(PICTURE)
+    pictures.draw_claims(PICTURES / "claims.png", evidence.gather())
+    pictures.draw_experiments(PICTURES / "ablations.png", evidence.gather())

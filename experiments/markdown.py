@@ -3,9 +3,13 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from experiments.verdicts import Effect
+from experiments.effects import Effect
 
 END = "<!-- end -->"
+GUIDED = """\
+`best` was chosen by its AP on validation, but test clips and their labels guided the search for what to choose from:
+these are figures of a development set."""
+"""In these words on every page that has figures of `best`, the README and METHODS too."""
 
 
 def row(cells: Iterable[object]) -> str:

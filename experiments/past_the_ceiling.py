@@ -15,10 +15,10 @@ import numpy as np
 import yaml
 from scipy.stats import spearmanr
 
-from experiments import ablations, verdicts
-from experiments.ablations import BASE, Experiment
-from experiments.markdown import effect, p_value, table
-from experiments.verdicts import FIGURE, Results
+from experiments import ablations, effects, recipe_tables
+from experiments.effects import FIGURE, Results
+from experiments.experiment import BASE, Experiment
+from experiments.markdown import GUIDED, table
 from project import workspaces
 from vad.storage import files, tables
 
@@ -32,10 +32,11 @@ edited by hand. `make recipe NAME=motion` runs a recipe on your data; `make abla
 it here again, as a DVC experiment. These experiments hold two clips out. What `best` is now was chosen out of fold:
 [choice.md](choice.md); it was `blocks` when these were run.
 
-AP is at the competition's 24.56 % of anomalous frames, a random ranking has .246. Intervals are 95 %, by bootstrap over
-clips; below ten clips they describe and prove nothing, and differences are resampled by blocks of frames. Choices were
-made on validation, which is synthetic events in held-out training clips. That motion on repaired frames is what to look
-at, though, was known from these very test clips beforehand: read the figures as those of a development set."""
+AP is at the competition's 24.56 % of anomalous frames, a random ranking has .246. Intervals are 95 %: of figures the
+percentiles of a bootstrap over clips, which below ten clips describe and prove nothing; of differences Student's over
+source videos ([METHODS](../docs/METHODS.md#4-intervals-differences-verdicts)).
+
+{guided}"""
 PUBLISHED = """\
 `ped2` and `avenue` are clean clips: six of Ped2's twelve test clips, and of Avenue a few minutes. What papers report is
 for the full sets, after training on all of their training clips, mostly with networks trained for hours on a GPU, and
@@ -80,19 +81,22 @@ def page() -> str:
         "\n\n".join(
             [
                 "# Past the ceiling: repaired frames, motion, and what they add",
-                HEAD,
+                HEAD.format(guided=GUIDED),
                 "## The recipes",
                 "\n".join(f"- `{name}`: {entry['says']}" for name, entry in stated["recipes"].items()),
-                _figures(recipes, found),
+                recipe_tables.figures(recipes, found),
                 *_published(found),
                 "## Each component alone, on repaired frames",
-                _figures(alone, found),
+                recipe_tables.figures(alone, found),
                 "Each against another, paired; above 0 it is the better one:",
-                _steps(alone, experiments, found),
+                recipe_tables.steps(alone, experiments, found),
+                "## Is it motion, or the pooling?",
+                recipe_tables.POOLING,
+                recipe_tables.pooling(found),
                 *_draws(recipes, alone, experiments),
                 "## Step by step",
                 "Each against the one it is compared with, paired.",
-                _steps([*stated["recipes"], *steps], experiments, found),
+                recipe_tables.steps([*stated["recipes"], *steps], experiments, found),
                 "## How `blocks` was chosen",
                 _wrapped(
                     CHOSEN.format(
@@ -104,7 +108,7 @@ def page() -> str:
                 _choice(stated, experiments, found),
                 "## Can validation be trusted?",
                 TRUST,
-                _trust(stated, verdicts.read_results(ablations.RESULTS)),
+                _trust(stated, effects.read_results(ablations.RESULTS)),
                 _wrapped(
                     OTHER_EVENTS.format(
                         visibility=stated["validations"]["faint"]["validation.visibility"],
@@ -122,7 +126,7 @@ def read() -> tuple[dict[str, Any], dict[str, Experiment], dict[str, Results]]:
     """What recipes.yaml states, name -> experiment, and data set -> its results, where any of them ran on it."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     experiments = ablations.load_recipes()
-    found = verdicts.read_results(ablations.RESULTS)
+    found = effects.read_results(ablations.RESULTS)
     return stated, experiments, {name: found[name] for name in DATA if set(found.get(name, {})) & set(experiments)}
 
 
@@ -142,10 +146,10 @@ def ranked(stated: dict[str, Any], found: dict[str, Results]) -> list[tuple[str,
 
 def _draws(recipes: list[str], alone: list[str], experiments: dict[str, Experiment]) -> list[str]:
     """The recipes and the components alone on replicas of other draws, where they ran."""
-    results = verdicts.read_results(ablations.RESULTS)
+    results = effects.read_results(ablations.RESULTS)
     found = {name: results[name] for name in DRAWS if name in results}
-    figures = _figures([*recipes, *alone], found)
-    paired = _steps([*(name for name in recipes if name != BASE), *alone], experiments, found)
+    figures = recipe_tables.figures([*recipes, *alone], found)
+    paired = recipe_tables.steps([*(name for name in recipes if name != BASE), *alone], experiments, found)
     return ["## The same clips, corrupted by other draws", figures, "Paired:", paired] if found else []
 
 
@@ -172,45 +176,6 @@ def _wrapped(text: str) -> str:
 
 def _names(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _figures(names: list[str], found: dict[str, Results]) -> str:
-    rows = []
-    for name in names:
-        if not any(name in results for results in found.values()):
-            continue
-        row = ["`reference`" if name == BASE else f"`{name}`"]
-        for results in found.values():
-            own = results[name]["figures"]["benchmark"] if name in results else None
-            row.append(f"{_with_interval(own, FIGURE)}, {_with_interval(own, 'auroc')}" if own else "")
-        rows.append(row)
-    return table(["", *(f"{name}: AP, AUROC" for name in found)], rows)
-
-
-def _with_interval(figures: dict[str, Any], name: str) -> str:
-    low, high = figures[f"{name}_low"], figures[f"{name}_high"]
-    return f"{figures[name]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
-
-
-def _steps(names: list[str], experiments: dict[str, Experiment], found: dict[str, Results]) -> str:
-    rows = []
-    for name in names:
-        if not any(name in results for results in found.values()):
-            continue
-        row = [f"`{name}`", f"`{experiments[name].against}`"]
-        for results in found.values():
-            row.append(_difference(results[name]) if name in results else "")
-        rows.append(row)
-    return table(["", "against", *(f"{name}: difference, p" for name in found)], rows)
-
-
-def _difference(result: dict[str, Any]) -> str:
-    compared = result["difference"]["benchmark"]
-    if compared["ranking"]["same"]:
-        return "exactly 0: the same ranking"
-    change = verdicts.effect_of(compared, 0)
-    drawn = list(compared["resampled"].values())[-1]
-    return f"{effect(change)}, p {p_value(drawn[FIGURE]['p'])}" if change else f"{compared[FIGURE]['difference']:+.4f}"
 
 
 def _choice(stated: dict[str, Any], experiments: dict[str, Experiment], found: dict[str, Results]) -> str:

@@ -15,18 +15,19 @@ from itertools import count
 import yaml
 
 from experiments import ablations
+from experiments.experiment import Experiment, overrides
 from project import workspaces
 from vad import VadError
 
 REFERENCE = "reference"
 
 
-def recipes() -> dict[str, ablations.Experiment]:
+def recipes() -> dict[str, Experiment]:
     """Every recipe and every step by its name; `reference` is params.yaml with every frame in training."""
     stated = yaml.safe_load(ablations.RECIPES.read_text(encoding="utf-8"))
     known = ablations.load_recipes()
     names = (*stated["recipes"], *stated["steps"])
-    return {REFERENCE: ablations.Experiment(REFERENCE, 0, {"data.folds": 0})} | {name: known[name] for name in names}
+    return {REFERENCE: Experiment(REFERENCE, 0, {"data.folds": 0})} | {name: known[name] for name in names}
 
 
 def free_name(recipe: str) -> str:
@@ -42,7 +43,7 @@ def main(name: str) -> int:
     if name not in known:
         raise VadError(f"{name}: no such recipe; experiments/recipes.yaml has {', '.join(known)}")
     parameters = yaml.safe_load((workspaces.TOP / "params.yaml").read_text(encoding="utf-8"))
-    settings = ablations.overrides(known[name].set, parameters)
+    settings = overrides(known[name].set, parameters)
     command = [sys.executable, "-m", "dvc", "exp", "run", "--name", free_name(name), *settings]
     return subprocess.run(command, cwd=workspaces.TOP, check=False).returncode
 

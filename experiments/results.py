@@ -1,14 +1,17 @@
 """An experiment beside another, from the files that both left: figures, differences, groups of frames."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from vad import VadError
 from vad.evaluation import comparison, metrics
+from vad.evaluation.bootstrap import bootstrap_clips
+from vad.evaluation.curves import Ranked
 from vad.storage import tables
 
 READ = (
@@ -24,14 +27,22 @@ GROUPS = ("flipped", "noisy")
 CURVE = ("steps", "holdout", "feature_variance", "effective_rank", "score_spread")
 DRAWS, SEED = 1000, 82
 SIDES = ("against", "experiment")
+FIGURE = "ap_at_prevalence"
 
 
-def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) -> dict[str, Any]:
+def compare(
+    before: Path,
+    after: Path,
+    parts: Collection[str] = tuple(PARTS),
+    sources: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Everything that is recorded of an experiment whose files lie in `after`, against those in `before`.
 
     `figures` are its own, by part; `difference` the paired ones, of `parts`, as `comparison.compare` gives them without
-    single frames; `groups` the same of flipped, noisy and clean test frames alone; `train` its losses, and `curve` of
-    a network that was trained for it, by epoch its held-out loss and its collapse after so many steps.
+    single frames, on the benchmark over source videos as well; `groups` the same of flipped, noisy and clean test
+    frames alone; `own` how far its AP at the prevalence moves over source videos; `train` its losses, and `curve` of
+    a network that was trained for it, by epoch its held-out loss and its collapse after so many steps. `sources` names
+    the video of each test clip that shares it with another; any other clip is a video of its own.
     """
     scored = {side: _labelled(folder) for side, folder in zip(SIDES, (before, after), strict=True)}
     figures = json.loads((after / "evaluation.json").read_text(encoding="utf-8"))
@@ -42,6 +53,9 @@ def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) ->
         a, b = (scored[side][scored[side]["split"] == split] for side in SIDES)
         paired = comparison.pair(a, b, SIDES, part)
         prevalence = figures[part]["prevalence"]
+        if part == "benchmark":
+            paired["group"] = paired["video"].map(lambda clip: sources.get(clip, clip))
+            result["own"] = {"resampled": {"videos": _over_videos(paired, prevalence)}}
         result["difference"][part] = _summary(paired, prevalence)
         if part == "benchmark":
             for name, rows in _groups(paired, after).items():
@@ -57,6 +71,21 @@ def compare(before: Path, after: Path, parts: Collection[str] = tuple(PARTS)) ->
 def _labelled(folder: Path) -> pd.DataFrame:
     return tables.read_csv(folder / "labelled_scores.csv", [*tables.KEYS, "score", "label", "kind"]).fillna(
         {"kind": ""}
+    )
+
+
+def _over_videos(paired: pd.DataFrame, prevalence: float) -> dict[str, Any]:
+    ranked = Ranked(paired["label"].to_numpy(), paired["b"].to_numpy())
+    drawn = bootstrap_clips(
+        paired.assign(video=paired["group"]),
+        lambda weights: {FIGURE: ranked.counts(weights).at_prevalence(prevalence).average_precision()},
+        DRAWS,
+        SEED,
+    )
+    low, high = drawn.interval(FIGURE)
+    error = float(drawn.values[FIGURE].std()) if len(drawn.values) else None
+    return metrics.without_nan(
+        {"units": int(paired["group"].nunique()), FIGURE: {"low": low, "high": high, "error": error}}
     )
 
 

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from experiments import ablations, recipe, sweep_plot
+from experiments import recipe, sweep_plot
+from experiments.experiment import overrides
 from experiments.variants import Variant, draw, scores
 from project import workspaces
 from stages import PARAMS
@@ -141,7 +142,7 @@ def commands(found: Judged, variants: Sequence[Variant], count: int) -> list[lis
     """The `dvc exp run` of each of the best `count` variants, without a name."""
     values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     best = [variants[place] for place in found.table["variant"][:count]]
-    return [["dvc", "exp", "run", *ablations.overrides(variant.changes, values)] for variant in best]
+    return [["dvc", "exp", "run", *overrides(variant.changes, values)] for variant in best]
 
 
 def main(count: int, save: int, seed: int) -> int:

@@ -38,6 +38,26 @@ def draws() -> list[str]:
     return [name for name, row in datasets().items() if "draw_of" in row]
 
 
+def scenes() -> dict[str, list[str]]:
+    """Scene that verdicts on real clips pool -> its data sets: draws of the same videos' corruption."""
+    found: dict[str, list[str]] = {}
+    for name in datasets():
+        if scene := _origin(name).get("scene"):
+            found.setdefault(scene, []).append(name)
+    return found
+
+
+def sources(dataset: str) -> dict[str, str]:
+    """Test clip of a data set -> the video it was cut from, of those clips that share one with another."""
+    return _origin(dataset).get("source", {})
+
+
+def _origin(dataset: str) -> dict[str, Any]:
+    """The row of a data set, or of the one that it is a draw of."""
+    row = datasets()[dataset]
+    return datasets()[row["draw_of"]] if "draw_of" in row else row
+
+
 def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> dict[str, Any]:
     """What a data set changes in params.yaml, dotted key -> value, with the environment's variables put in.
 

@@ -19,10 +19,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.results import PARTS
-from reports import reconstructions
 from stages import PARAMS
 from vad import VadError, params, registry
-from vad.components import memory, motion, pooling, prediction
+from vad.components import memory, motion, pooling, prediction, residual
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import autoencoder, predictor
@@ -61,12 +60,6 @@ def position(clip: clips.Clip, number: int) -> int:
     return place
 
 
-def reconstructed(model: autoencoder.Autoencoder, clip: clips.Clip) -> list[np.ndarray]:
-    """The cells (h, w) of each frame's reconstruction error, in order; cells as large as those of `prediction`."""
-    errors = reconstructions.errors(model, clip)
-    return [pooling.to_cells(error, max(1, len(error) * prediction.CELL // prediction.SIDE)) for error in errors]
-
-
 class Maps:
     """How unusual each block of a frame is to each component: in units of what is usual at its place, as in `local`."""
 
@@ -89,7 +82,7 @@ class Maps:
             self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
         if ERROR in wanted:
             autoencoding = autoencoder.load(AUTOENCODER)
-            self.of_clip[ERROR] = lambda clip: reconstructed(autoencoding, clip)
+            self.of_clip[ERROR] = lambda clip: residual.cells_of(autoencoding, clip)
         splits = (*PARTS.values(), "holdout") if self.of_clip else ()
         self._small = {
             (split, clip.video): self._upright(split, clip)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from vad.data import clips
-from vad.models import autoencoder, runtime
+from vad.models import autoencoder
 from vad.storage import files
 
 matplotlib.use("Agg")
@@ -21,7 +21,6 @@ from matplotlib import pyplot as plt
 
 BRIGHTEST = 0.4
 """The error that is drawn brightest; larger ones look the same."""
-BATCH = 32
 
 
 @torch.inference_mode()
@@ -31,19 +30,6 @@ def rebuild(model: autoencoder.Autoencoder, frame: np.ndarray) -> tuple[np.ndarr
     rebuilt = model(image)
     error = (rebuilt - image).abs().mean(1)[0]
     return image[0].permute(1, 2, 0).numpy(), rebuilt[0].permute(1, 2, 0).numpy(), error.numpy()
-
-
-@torch.inference_mode()
-def errors(model: autoencoder.Autoencoder, clip: clips.Clip) -> list[np.ndarray]:
-    """The mean absolute error (H, W) in [0, 1] of each frame of a clip, in order."""
-    fabric = runtime.fabric()
-    fabric.to_device(model)
-    found: list[np.ndarray] = []
-    for start in range(0, len(clip), BATCH):
-        frames = np.stack([clip.frame(number) for number in clip.numbers[start : start + BATCH].tolist()])
-        images = autoencoder.to_images(fabric.to_device(torch.from_numpy(frames)))
-        found.extend((model(images) - images).abs().mean(1).cpu().numpy())
-    return found
 
 
 def draw(path: Path, frames: list[str], resized: Path, weights: Path) -> None:

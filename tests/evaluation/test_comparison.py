@@ -168,7 +168,7 @@ def test_one_class_and_one_clip_give_no_figure_and_still_plain_json() -> None:
     normal = better(scored(3)).assign(label=0, kind="")
     result = compare(normal)
     assert result["ap"] == {"a": None, "b": None, "difference": None}
-    assert result["resampled"]["clips"]["ap"] == {"low": None, "high": None, "p": None}
+    assert result["resampled"]["clips"]["ap"] == dict.fromkeys(("low", "high", "p", "error"))
     single = compare(better(scored(2)).query("video == '00'"))
     assert single["ap"]["difference"] > 0 and single["resampled"]["clips"]["draws"] == 0
     assert single["resampled"]["blocks"]["ap"]["p"] is not None
@@ -216,3 +216,13 @@ def test_other_frames_or_labels_are_refused_in_one_line(change: object, message:
     if "scored" in message or "labelled" in message:
         with pytest.raises(VadError, match="frames"):
             comparison.pair(change(table), table, ("tuned", "main"), "benchmark")  # type: ignore[operator]
+
+
+def test_clips_cut_from_one_video_are_drawn_together() -> None:
+    table = better(scored(), by=0.5)
+    videos = table.assign(group=table["video"].str[:1] + (table["video"].astype(int) // 2).astype(str))
+    drawn = compare(videos)["resampled"]
+    assert drawn["videos"]["units"] == 6 and drawn["clips"]["units"] == 12
+    alone = compare(table.assign(video=videos["group"], frame=np.arange(len(table))))["resampled"]["clips"]
+    assert drawn["videos"]["ap"] == alone["ap"]
+    assert "videos" not in compare(table)["resampled"]

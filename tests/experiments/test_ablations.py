@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import ablations, results
-from experiments.ablations import BASE, Experiment
+from experiments import ablations, costs, results
+from experiments.experiment import BASE, Experiment, overrides
 from project import workspaces
 from tests.clone import Clone, ran
 from vad import VadError, params
@@ -21,7 +21,7 @@ STATED, EXPERIMENTS = ablations.load()
 def applied(experiment: Experiment, path: Path) -> params.Params:
     """The parameters with which an experiment runs, read as the stages read them."""
     values = yaml.safe_load(yaml.safe_dump(DEFAULT))
-    for argument in ablations.overrides(experiment.set, DEFAULT)[1::2]:
+    for argument in overrides(experiment.set, DEFAULT)[1::2]:
         key, value = argument.lstrip("+").split("=", 1)
         *sections, last = key.split(".")
         target = values
@@ -68,6 +68,31 @@ def test_what_is_compared_with_runs_first_even_when_not_asked_for() -> None:
         ablations.chosen(EXPERIMENTS, "sample", ["nowhere"])
 
 
+def test_other_encoders_come_last_and_what_it_will_take_is_said_first() -> None:
+    wanted = ablations.chosen(EXPERIMENTS, "ped2-replica", [])
+    costly = [experiment.cost() for experiment in wanted]
+    first = costly.index(3)
+    assert set(costly[first:]) == {3} and 2 in costly[:first]
+    minutes = {name: costs.minutes(EXPERIMENTS[name], "ped2-replica", {}) for name in ("base", "per_video", "vit_b_16")}
+    assert minutes["per_video"] < minutes["base"] < minutes["vit_b_16"]
+    recorded = {"ped2-replica": {"vit_b_16": {"minutes": 100.0}}}
+    said = costs.told("ped2-replica", [EXPERIMENTS[name] for name in ("base", "per_video", "vit_b_16")], recorded)
+    assert said.startswith("ped2-replica: 3 experiments, some 110 minutes") and "vit_b_16 100" in said
+    assert "none was timed" in costs.told("ped1-replica", wanted, {})
+
+
+def test_motion_alone_is_compared_without_a_network() -> None:
+    wanted = ablations.chosen(EXPERIMENTS, "ped2", ["still_and_flow"])
+    assert [experiment.name for experiment in wanted] == ["still", "still_and_flow"]
+    assert not any(experiment.networks() for experiment in wanted)
+
+
+def test_clips_cut_from_one_video_and_scenes_are_named_once() -> None:
+    assert workspaces.scenes()["ped2"] == ["ped2-replica", "ped2-replica-2", "ped2-replica-3"]
+    assert set(workspaces.sources("avenue-replica-3").values()) == {"training 10"}
+    assert workspaces.sources("ped2") == {}
+
+
 def test_a_variable_that_is_not_set_is_named() -> None:
     assert workspaces.data_parameters("ped2", {"VAD_REAL_DATA": "/clips"})["data.root"] == "/clips/ped2"
     with pytest.raises(VadError, match="ped2: VAD_REAL_DATA is not set"):
@@ -87,6 +112,7 @@ def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "softer": {"claim": 6, "set": {"gamma": 1.0}},
         "copied": {"claim": 6, "set": {"validation.copies": 2}},
         "faster": {"claim": 3, "set": {"train.learning_rate": 0.001}},
+        "moving": {"claim": 12, "against": "moving", "set": {"aggregate.weights": {"flow_local": 1}}},
     }
     (tmp_path / "ablations.yaml").write_text(
         yaml.safe_dump({"claims": {}, "experiments": experiments}, sort_keys=False)
@@ -104,14 +130,20 @@ def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_re
     laboratory: Path, clone: Clone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = clone.outputs()
+    # Where nothing takes a network, none is trained, for the base neither.
+    assert ablations.main(["tiny"], ["moving"]) == 0
+    assert json.loads((workspaces.WORKSPACES / "tiny/metrics/train.json").read_text()) == {"needed": False}
+    assert capsys.readouterr().out.startswith("tiny: 1 experiments; none was timed on this data set\n")
     assert ablations.main(["tiny"], []) == 1
     printed = capsys.readouterr()
-    assert "tiny: 7 experiments in" in printed.out
+    assert "tiny: 8 experiments in" in printed.out
     problems = printed.err.splitlines()
     assert len(problems) == 2 and "gamma = 99.0: must be a number above 0 and up to 10" in problems[0]
     assert problems[1] == "tiny after_wrong: wrong, which it is compared with, failed"
     found = {path.stem: json.loads(path.read_text()) for path in laboratory.iterdir()}
-    assert set(found) == {"base", "sharper", "softer", "faster", "copied"}
+    assert set(found) == {"base", "sharper", "softer", "faster", "copied", "moving"}
+    assert found["base"]["minutes"] > 0 and found["moving"]["difference"]["benchmark"]["ranking"]["same"]
+    assert found["sharper"]["difference"]["benchmark"]["resampled"]["videos"]["units"] == 3
     assert found["softer"]["difference"]["benchmark"]["ap"]["difference"] == 0
     assert found["softer"]["difference"]["benchmark"]["ranking"]["same"] is True
     assert found["sharper"]["difference"]["benchmark"]["ranking"]["same"] is False

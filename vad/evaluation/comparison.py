@@ -61,8 +61,9 @@ def compare(table: pd.DataFrame, *, prevalence: float, draws: int, seed: int) ->
     `table` has the columns split, video, frame, label, kind and the scores a and b. The result has
     - `frames`, `positives` (anomalous frames), `clips`: how many; `prevalence`, as given;
     - `ap`, `ap_at_prevalence`, `auroc`: each `a`, `b` and their `difference`, all in 0..1;
-    - `resampled`: over `clips`, and over `blocks` of frames where clips are fewer than ten, the 95 % interval of each
-      difference, `low` and `high`, and its p value `p`; `units`, `draws`, `redrawn`: how many; `descriptive`;
+    - `resampled`: over `clips`, over `blocks` of frames where clips are fewer than ten, and over `videos` where a
+      column `group` names each frame's source video: of each difference the 95 % interval, `low` and `high`, its p
+      value `p` and the resamples' standard deviation `error`; `units`, `draws`, `redrawn`: how many; `descriptive`;
     - `ranking`: as `agreement` gives it;
     - `by_clip`, `by_kind`, `by_frame`: what each gained or lost; each of the three sums to the difference in AP.
     """
@@ -77,6 +78,8 @@ def compare(table: pd.DataFrame, *, prevalence: float, draws: int, seed: int) ->
     units = {"clips": table["video"]}
     if table["video"].nunique() < DESCRIPTIVE_BELOW:
         units["blocks"] = blocks(table, block_length(table))
+    if "group" in table:
+        units["videos"] = table["group"]
     result: dict[str, Any] = {
         "frames": len(table),
         "positives": int(labels.sum()),
@@ -112,7 +115,8 @@ def _resample(
     for name in differences(None):
         low, high = drawn.interval(name)
         values = drawn.values[name].to_numpy() if len(drawn.values) else np.empty(0)
-        result[name] = {"low": low, "high": high, "p": p_value(values)}
+        error = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+        result[name] = {"low": low, "high": high, "p": p_value(values), "error": error}
     return result
 
 
