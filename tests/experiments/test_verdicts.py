@@ -254,7 +254,7 @@ def test_figures_in_prose_come_from_results() -> None:
     assert prose.filled("{data b holdout 75}", found) == ".00051"
     found["data"]["c"] = result(-0.0004, 0.01)
     assert prose.filled("{data c}", found) == "-.0004"
-    for wrong in ("{data d}", "{other a}", "{span c}", "{data b holdout 76}", "{data a accuracy}"):
+    for wrong in ("{data d}", "{other a}", "{span d}", "{data b holdout 76}", "{data a accuracy}"):
         with pytest.raises(VadError, match="no result gives that figure"):
             prose.filled(wrong, found)
 
