@@ -46,7 +46,7 @@ def prepare(folder: Path, clips: int) -> Path:
 
 
 def repro(folder: Path) -> dict[str, float]:
-    """Run the pipeline: stage that ran -> its seconds, DVC's own among them, and those of the whole."""
+    """Run the pipeline: stage that ran -> its seconds, DVC's own among them; those of all under `whole`."""
     begun: list[tuple[str, float]] = []
     start = time.perf_counter()
     for line in workspaces.dvc(folder, "repro"):

@@ -24,7 +24,12 @@ TOLD = "data/scores.csv", "data/raw/sample_submission.csv"
 
 def use_competition_data() -> None:
     """Have the pipeline read the competition's mounted clips, whatever the committed params.yaml reads."""
-    here = {"data.source": "pixel-play-26", "data.root": "data/external", "data.benchmark_labels": "data/truth"}
+    here = {
+        "data.source": "pixel-play-26",
+        "data.root": "data/external",
+        "data.benchmark_labels": "data/truth",
+        "data.scores": "data/given",
+    }
     workspaces.set_parameters(workspaces.TOP / "params.yaml", here)
 
 

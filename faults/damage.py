@@ -16,7 +16,7 @@ Break = Callable[[Path], object]
 CLIP = ROOT / "testing" / "01"
 FRAME = CLIP / "frame_00944.jpg"
 VIDEO = ROOT / "testing" / "02.avi"
-TRUTH = Path("data/truth")
+TRUTH, GIVEN = Path("data/truth"), Path("data/given")
 ARCHIVE = ROOT / "pixel-play-26.zip"
 
 

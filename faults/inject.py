@@ -15,7 +15,7 @@ import pandas as pd
 from experiments import markdown
 from faults import stage_runner
 from faults.catalogue import GROUPS, READY, Fault
-from faults.damage import TRUTH
+from faults.damage import GIVEN, TRUTH
 from faults.stage_runner import ROOT
 from vad.storage import files, tables
 from vad.storage.progress import parallel, progress
@@ -51,7 +51,8 @@ def prepare(temporary: Path) -> dict[tuple[str, ...], Path]:
     for stages in ((), READY):
         folder = folders[stages] = temporary / ("sound" if not stages else "ready")
         stage_runner.write_clips(folder / ROOT)
-        (folder / TRUTH).mkdir()
+        for place in (TRUTH, GIVEN):
+            (folder / place).mkdir()
         stage_runner.set_params(folder)
         if stages:
             ended = stage_runner.run_stages(folder, stages)
@@ -61,8 +62,9 @@ def prepare(temporary: Path) -> dict[tuple[str, ...], Path]:
 
 
 def score(folder: Path) -> None:
-    """Write data/scores.csv: scores that say nothing, of all frames that are scored; and that nothing was trained."""
+    """Write data/scores.csv: scores that say nothing, of all frames that are scored; nothing trained or given."""
     files.write_json(folder / "metrics/train.json", {})
+    tables.write_components(folder / "data/components/given.npz", tables.empty())
     index = tables.read_csv(folder / "data/frames/index.csv", tables.KEYS)
     validation = tables.read_csv(folder / "data/validation/labels.csv", ["video", "frame"]).assign(split="validation")
     scored = pd.concat([index[index["split"] == "test"], validation])[tables.KEYS]

@@ -66,7 +66,8 @@ def ready(temporary: Path, stages: Sequence[str], variants: Sequence[Variant] = 
         stage_runner.write_clips(folder / ROOT)
         if variant.params.get("data.source") == "pixel-play-26":
             damage.pack(folder)
-        (folder / "data/truth").mkdir()
+        for place in ("data/truth", "data/given"):
+            (folder / place).mkdir()
         until = list(PIPELINE)[: max(map(list(PIPELINE).index, wanted)) + 1]
         if variant.earlier is not None:
             set_params(folder, SMALL | variant.params | variant.earlier)

@@ -21,7 +21,7 @@ NEXT = (
 
 
 def describe(evaluation: dict[str, Any], rows: int, page: bool) -> str:
-    """The outcome as text: figures with their 95 % intervals by part, files, commands."""
+    """The outcome as text: figures with their 95 % intervals by part, what they can't judge, files, commands."""
     lines = []
     for part, about in PARTS.items():
         if figures := evaluation.get(part):
@@ -30,10 +30,24 @@ def describe(evaluation: dict[str, Any], rows: int, page: bool) -> str:
                 low, high = (figures[f"{name}_{end}"] for end in ("low", "high"))
                 interval = "no interval: too few clips" if low is None else f"95 % interval {low:.3f} to {high:.3f}"
                 lines.append(f"  {title.format(figures['prevalence']):12} {_number(figures[name])}   {interval}")
+            lines.append(f"  {'alarm':12} {_alarm(figures['alarm'])}")
+            if blind := figures["unjudged"]:
+                lines.append(f"  {', '.join(blind)} can't be judged here: data.scores has no such frames")
     lines.append(f"{SUBMISSION}: {rows} rows, ready for Kaggle")
     lines += [f"{REPORT}: the page of this run; it opens in any browser"] if page else []
     width = max(len(command) for command, _ in NEXT)
     return "\n".join([*lines, "Next (after `source .venv/bin/activate`):", *(f"  {c:{width}}  {w}" for c, w in NEXT)])
+
+
+def _alarm(figures: dict[str, Any]) -> str:
+    """What an alarm is worth, in half a line."""
+    if figures["threshold"] is None:
+        return "  -     no normal frames to set a threshold by"
+    delay = "" if figures["delay"] is None else f" after {figures['delay']:.1f} s"
+    rate = figures["false_alarms_per_hour"]
+    false = "" if rate is None else f", {rate:.1f} false an hour"
+    learned = f"{figures['allowed_per_hour']:g} allowed on {figures['learned_from_hours']:.3f} h of normal frames"
+    return f"{figures['found']} of {figures['events']} events{delay}{false} ({learned})"
 
 
 def _number(value: float | None) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stages import PARAMS, run
 from vad import VadError, params, registry
-from vad.data import inventory
+from vad.data import inventory, own_scores
 from vad.storage import files, needs
 
 
@@ -14,7 +14,7 @@ def main(checked: Path, needed: Path) -> None:
     Raises VadError for a wrong parameter, and for a path among them that is not there.
     """
     settings = params.load(PARAMS)
-    there = {"data.benchmark_labels": settings.data.benchmark_labels}
+    there = {"data.benchmark_labels": settings.data.benchmark_labels, "data.scores": settings.data.scores}
     if registry.SOURCES[settings.data.source].reads:
         there["data.root"] = settings.data.root
     for key, path in there.items():
@@ -23,7 +23,10 @@ def main(checked: Path, needed: Path) -> None:
     if "data.root" in there:
         # Already here: DVC would wait for ever at a pipe in it, and sees no change behind a link to a folder.
         inventory.look(settings.data.root)
-    needs.write(needed, registry.needs(settings))
+    wanted = registry.needs(settings)
+    if wanted["given"]:
+        own_scores.find(settings.data.scores)
+    needs.write(needed, wanted)
     # A constant: what depends on it reruns when its own parameters change, not when any does.
     files.write_text(checked, "params.yaml is valid\n")
 

@@ -180,6 +180,22 @@ def test_weights_of_the_reference_can_be_used_instead_of_training(restored: Clon
     assert origin == {"weights": "reference.pth", "encoder": "resnet18"}
 
 
+def test_a_submission_of_one_s_own_is_a_component_and_a_changed_one_is_noticed(restored: Clone) -> None:
+    own, before = restored.folder / "friend.csv", restored.metrics()["benchmark"]["ranking"]
+    shutil.copy(restored.folder / "submission.csv", own)
+    weights = {"aggregate.weights": {"given": 1.0}, "aggregate.normalise": "calibrated"}
+    restored.set(**{"data.scores": "friend.csv"} | weights)
+    printed = restored.run("dvc", "repro")
+    assert "given" in ran(printed) and not {"extract", "resize", "motion"} & set(ran(printed))
+    assert restored.metrics()["benchmark"]["ranking"] == before
+    assert restored.metrics()["validation"]["unjudged"] == ["given"]
+    *rows, last = own.read_text().splitlines()
+    own.write_text("\n".join([*rows, f"{last.split(',')[0]},1e9", ""]))
+    assert ran(restored.run("dvc", "repro")) == ["given", "aggregate", "evaluate", "submission"]
+    assert restored.metrics()["benchmark"]["ranking"] != before
+    own.unlink()
+
+
 def trainings(folder: Path) -> list[psutil.Process]:
     """The processes of a clone's stage `train`."""
     return [

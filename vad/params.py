@@ -27,6 +27,7 @@ class Data(Section):
     source: Annotated[str, OneOf(registry.SOURCES)]
     root: Path = Field(description="of a folder of clips, or of a zip of one; the sample needs none")
     benchmark_labels: Path = Field(description="of a folder of masks N_label.mat, of a CSV file, or of an empty folder")
+    scores: Path = Field(description="of a CSV of scores of your own, or of a folder that holds one, or none")
     on_bad_frame: Literal["fail", "impute"]
     sample_seed: Seed
     folds: Annotated[Integer, Field(ge=0, le=16)] = Field(
@@ -167,6 +168,8 @@ class Evaluate(Section):
     prevalence: Annotated[Number, Field(gt=0, lt=1)] = Field(description="share of anomalous frames")
     bootstrap: Annotated[Integer, Field(ge=1, le=100_000)] = Field(description="resamples")
     onset_precision: Rate
+    false_alarms_per_hour: Annotated[Number, Field(gt=0, le=3600)] = Field(description="of normal frames")
+    frames_per_second: Annotated[Number, Field(gt=0, le=1000)]
 
 
 class Params(Section):

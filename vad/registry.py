@@ -112,6 +112,14 @@ FAMILIES = (
         networks=lambda params: {params.memory.features} & NETWORKS.keys(),
         frames_back=lambda params, _: params.predict.history - 1 if params.memory.features == "predictor" else 0,
     ),
+    Family(
+        "given",
+        stage="given",
+        maps=("given",),
+        code="vad.components.given:measure",
+        pools=(),
+        out_of_fold=True,
+    ),
 )  # fmt: skip
 COMPONENTS = {name: family for family in FAMILIES for name in family.components()}
 """Every component that a score may weigh -> its family."""

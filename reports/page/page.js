@@ -42,7 +42,7 @@ function showPart() {
   byId("shading").textContent = part().figures ? "Shaded: anomalous in truth." : "The truth is not known.";
   const options = part().clips.map(({ video }, at) => element("option", { value: at }, `Clip ${video}`));
   byId("clip").replaceChildren(...options);
-  showCards(); showCurve(); showShares(); showWorst(); showComparison();
+  showCards(); showCurve(); showShares(); showAlarm(); showWorst(); showComparison();
 }
 
 function showCards() {
@@ -135,6 +135,20 @@ function showShares() {
       { ...hover, x: rows.map((row) => row.ap_share), name: "reached", marker: full, width: 0.5 },
     ], scope === "clip" && jump);
   }
+}
+
+function showAlarm() {
+  const found = part().figures?.alarm, known = Boolean(found) && found.threshold !== null;
+  const number = (value, unit) => value === null ? "-" : `${Number(value.toPrecision(3))}${unit}`;
+  byId("alarm-about").textContent = !found ? "It takes labels." :
+    !known ? "There are no normal frames to set a threshold by." :
+    `An alarm goes off at a score of ${fixed(found.threshold)}: on the ${number(found.learned_from_hours, " hours")} of ` +
+    `normal frames that nothing was learned from, this is the lowest with at most ${found.allowed_per_hour} alarms an ` +
+    "hour, or the highest score where they are too few for one. Labels of these frames have no part in it.";
+  byId("alarm").replaceChildren(known ? table(
+    ["events found", "median delay", "false alarms an hour", "normal frames in alarm"],
+    [[`${found.found} of ${found.events}`, number(found.delay, " s"), number(found.false_alarms_per_hour, ""),
+      found.normal_in_alarm === null ? "-" : percent(found.normal_in_alarm)]], [0, 1, 2, 3]) : "");
 }
 
 function showWorst() {

@@ -45,7 +45,7 @@ def test_each_clip_is_scored_once_by_clips_of_other_folds_and_test_clips_by_all(
 def run(folder: Path, **data: object) -> pd.DataFrame:
     """The motion components of tiny clips with these settings of `data`."""
     values = yaml.safe_load((TOP / "params.yaml").read_text())
-    values["data"] |= {"source": "folder", "root": "mine", "benchmark_labels": "truth"} | data
+    values["data"] |= {"source": "folder", "root": "mine", "benchmark_labels": "truth", "scores": "given"} | data
     values["aggregate"] |= {"weights": {"flow_max": 1.0}, "normalise": "none"}
     Path("params.yaml").write_text(yaml.safe_dump(values))
     check.main(folder / "ok", folder / "needs")
@@ -68,6 +68,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[int, pd.DataFrame
     os.chdir(tmp_path_factory.mktemp("folds"))
     write_dataset(Path("mine"))
     Path("truth").mkdir()
+    Path("given").mkdir()
     found = {count: run(Path(str(count)), folds=count) for count in (0, 2, 5)}
     assert json.loads(Path("0/data.json").read_text())["train"]["clips"] == 5
     os.chdir(before)

@@ -146,7 +146,8 @@ def test_a_link_to_a_folder_is_refused_with_what_makes_it_work(root: Path, tmp_p
     place.parent.mkdir(parents=True)
     path.rename(place) if path.exists() else place.mkdir()
     path.symlink_to(place)
-    (tmp_path / "data/truth").mkdir()
+    for folder in ("data/truth", "data/given"):
+        (tmp_path / folder).mkdir()
     for stage in ("check", "fetch"):
         ended = stage_runner.run_stages(tmp_path, (stage,))
         assert ended.code == 1 and ended.printed.startswith(

@@ -213,6 +213,7 @@ def ap_of(folder: Path, truth: Path, renumber: int = 0) -> float:
     both = pd.concat([index, validation.assign(split="validation", score=0.0)])[[*tables.KEYS, "score"]]
     tables.write_csv(folder / "data/scores.csv", both)
     (folder / "metrics/train.json").write_text("{}")
+    tables.write_components(folder / "data/components/given.npz", tables.empty())
     ended = stage_runner.run_stages(folder, ("evaluate",))
     assert ended.printed == ""
     return json.loads((folder / "metrics/evaluation.json").read_text())["benchmark"]["ap"]

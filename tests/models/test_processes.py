@@ -4,9 +4,11 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from tests import processes as several
 from vad import VadError
@@ -14,6 +16,8 @@ from vad.models import checkpoint, processes
 
 TOLERANCE = 1e-3
 """Of a loss, relative: what another order of adding up numbers may do to it in a few steps."""
+SAME = 0.99
+"""Agreement of two rankings in which none but near ties change places."""
 
 
 def folder(path: Path) -> Path:
@@ -25,9 +29,10 @@ def curve(path: Path) -> pd.DataFrame:
     return pd.read_csv(path / "history.csv")[["epoch", "train", "holdout", "steps"]]
 
 
-def ranking(path: Path) -> list[int]:
-    found: list[int] = json.loads((path / "ranking.json").read_text())
-    return found
+def agreement(first: Path, second: Path) -> float:
+    """Spearman's correlation of two rankings of the same frames."""
+    places = (np.argsort(json.loads((path / "ranking.json").read_text())) for path in (first, second))
+    return float(spearmanr(*places).statistic)
 
 
 @pytest.fixture(scope="module")
@@ -57,23 +62,23 @@ def test_gradients_and_statistics_of_a_batch_do_not_depend_on_how_it_is_parted(c
             torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_two_processes_give_the_loss_curve_and_the_ranking_of_one(alone: Path, pair: Path) -> None:
+def test_two_processes_give_the_loss_curve_of_one_and_rank_frames_as_it_does(alone: Path, pair: Path) -> None:
     pd.testing.assert_frame_equal(curve(pair), curve(alone), rtol=TOLERANCE)
-    assert ranking(pair) == ranking(alone)
+    assert agreement(pair, alone) > SAME
 
 
 @pytest.mark.slow
 def test_four_processes_of_which_one_has_no_part_in_the_last_batch_give_the_same(alone: Path, tmp_path: Path) -> None:
     assert several.together(4, several.fit, tmp_path) == [0] * 4
     pd.testing.assert_frame_equal(curve(tmp_path), curve(alone), rtol=TOLERANCE)
-    assert ranking(tmp_path) == ranking(alone)
+    assert agreement(tmp_path, alone) > SAME
 
 
 def test_two_processes_train_the_predictor_as_one_does(tmp_path: Path) -> None:
     for name, count in (("alone", 1), ("pair", 2)):
         assert several.together(count, several.fit_predictor, folder(tmp_path / name)) == [0] * count
     pd.testing.assert_frame_equal(curve(tmp_path / "pair"), curve(tmp_path / "alone"), rtol=TOLERANCE)
-    assert ranking(tmp_path / "pair") == ranking(tmp_path / "alone")
+    assert agreement(tmp_path / "pair", tmp_path / "alone") > SAME
 
 
 def test_the_first_process_alone_writes_checkpoints(pair: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from competition import leaderboard
-from reports import content, images, provenance, report
+from reports import content, images, outcome, provenance, report
 from tests.clone import Clone
 from vad import VadError
 from vad.data.clips import MappedClip
@@ -109,6 +109,28 @@ def test_page_says_what_the_outputs_say(clone: Clone, data: dict[str, Any]) -> N
         assert clip["flipped"] == rows["flipped"].tolist() and clip["noisy"] == rows["noisy"].tolist()
         assert sum(last - first + 1 for first, last in clip["missing"]) == (rows["gap"] - 1).clip(lower=0).sum()
         assert not {number for run in clip["missing"] for number in run} & set(clip["frame"])
+
+
+ALARM = {
+    "allowed_per_hour": 10, "threshold": 1.5, "learned_from_hours": 0.25, "events": 34, "found": 12, "delay": 0.44,
+    "false_alarms": 3, "false_alarms_per_hour": 23.14, "normal_in_alarm": 0.02,
+}  # fmt: skip
+
+
+def test_the_outcome_says_in_a_line_what_an_alarm_is_worth_and_what_can_t_be_judged() -> None:
+    figures = {"frames": 90, "clips": 3, "prevalence": 0.25, "unjudged": ["given"]}
+    figures |= {f"{name}{end}": 0.5 for name in outcome.FIGURES for end in ("", "_low", "_high")}
+
+    def told(**changes: object) -> list[str]:
+        return outcome.describe({"validation": figures | {"alarm": ALARM | changes}}, 90, False).splitlines()[4:6]
+
+    line, unjudged = told()
+    assert line == (
+        "  alarm        12 of 34 events after 0.4 s, 23.1 false an hour (10 allowed on 0.250 h of normal frames)"
+    )
+    assert unjudged == "  given can't be judged here: data.scores has no such frames"
+    assert told(delay=None, false_alarms_per_hour=None)[0].startswith("  alarm        12 of 34 events (10 allowed")
+    assert told(threshold=None)[0].endswith("no normal frames to set a threshold by")
 
 
 def test_page_says_where_it_comes_from(clone: Clone, data: dict[str, Any]) -> None:
@@ -388,6 +410,8 @@ def test_validation_and_benchmark_are_chosen_apart_and_named(
     assert set(page.locator(".part").all_inner_texts()) == {"Benchmark"}
     page.click("#cards [data-part=validation]")
     assert set(page.locator(".part").all_inner_texts()) == {"Validation"}
+    found = data["parts"]["validation"]["figures"]["alarm"]
+    assert f"{found['found']} of {found['events']}" in page.inner_text("#alarm")
     drawn = [score for score in timeline(page) if score is not None]
     assert drawn in [clip["score"] for clip in data["parts"]["validation"]["clips"]]
     row = data["parts"]["validation"]["worst"][0]["frames"][0]

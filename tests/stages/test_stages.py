@@ -34,19 +34,20 @@ from tests.tiny_clips import walking_square, write_dataset
 from vad import VadError, params, registry
 from vad.components import memory, motion, pooling, prediction, reconstruction, views
 from vad.data import clips
+from vad.evaluation import metrics
 from vad.models import autoencoder, predictor, training
 from vad.quality import compression, diagnosis, repair
 from vad.storage import tables
 
 TOP = Path(__file__).parents[2]
 TINY = {
-    "data": {"source": "folder", "root": "mine", "benchmark_labels": "truth"},
+    "data": {"source": "folder", "root": "mine", "benchmark_labels": "truth", "scores": "given"},
     "resize": {"size": 64},
     "train": {"epochs": 2},
 }
 COMPONENTS, DIAGNOSIS = Path("data/components"), Path("data/diagnosis.csv")
 PREDICTOR = Path("models/predictor.safetensors")
-RECONSTRUCTION = COMPONENTS / "reconstruction.npz"
+RECONSTRUCTION, GIVEN = COMPONENTS / "reconstruction.npz", COMPONENTS / "given.npz"
 NEEDS = Path("data/needs")
 TRAIN = (
     NEEDS / "autoencoder", Path("data/resized"),
@@ -65,6 +66,7 @@ def settings(**sections: dict[str, object]) -> None:
 def run_every_stage() -> None:
     """Run every stage in the working folder, in order, on the clips in its folder `mine`."""
     Path("truth").mkdir()
+    Path("given").mkdir()
     settings(**TINY)
     check.main(Path("data/params.ok"), NEEDS)
     fetch.main(Path("data/raw"), Path("data/labels"))
@@ -81,11 +83,12 @@ def run_every_stage() -> None:
     components.main(NEEDS / "motion", *frames, COMPONENTS / "motion.npz")
     train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
     networks(NEEDS, Path("data/resized"), PREDICTOR, COMPONENTS)
+    components.main(NEEDS / "given", DIAGNOSIS, GIVEN)
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
-        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), TRAIN[3], Path("data/labelled.csv"),
-        Path("metrics/summary.json"), Path("metrics/evaluation.json"), Path("metrics/shares.csv"),
-        Path("metrics/plots"),
+        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), TRAIN[3], GIVEN,
+        Path("data/labelled.csv"), Path("metrics/summary.json"), Path("metrics/evaluation.json"),
+        Path("metrics/shares.csv"), Path("metrics/plots"),
     )  # fmt: skip
     submission.main(Path("data/scores.csv"), Path("data/raw"), Path("submission.csv"))
 
@@ -309,7 +312,7 @@ def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: 
     check.main(tmp_path / "params.ok", tmp_path)
     train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "wmc"))
     components.main(tmp_path / "reconstruction", tmp_path / "w", Path("none"), tmp_path / "reconstruction.npz")
-    for family in ("motion", "prediction", "memory"):
+    for family in ("motion", "prediction", "memory", "given"):
         shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
     aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")
     settings(**TINY)
@@ -427,6 +430,34 @@ def test_the_summary_holds_a_dozen_figures_at_most_and_they_are_those_of_the_eva
     assert summary["loss"] == pytest.approx(json.loads(TRAIN[3].read_text())["train"], abs=5e-7)
 
 
+def test_the_alarm_s_threshold_comes_from_held_out_frames_alone(project: Path, tmp_path: Path) -> None:
+    table = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"])
+
+    def alarmed(scores: pd.DataFrame, given: Path = GIVEN) -> dict[str, dict[str, float]]:
+        tables.write_csv(tmp_path / "scores.csv", scores)
+        evaluate.main(
+            tmp_path / "scores.csv", Path("data/validation"), Path("data/labels"), TRAIN[3], given,
+            tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
+            tmp_path / "shares.csv", tmp_path / "plots",
+        )  # fmt: skip
+        evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+        return {part: found["alarm"] | {"unjudged": found["unjudged"]} for part, found in evaluation.items()}
+
+    held_out = table["split"] == "holdout"
+    found = alarmed(table)
+    assert {part["threshold"] for part in found.values()} == {table.loc[held_out, "score"].max()}
+    assert found["benchmark"]["learned_from_hours"] == 44 / 25 / 3600
+    assert found["benchmark"]["events"] == 2 and found["benchmark"]["allowed_per_hour"] == 10
+    louder = alarmed(table.assign(score=table["score"].where(held_out, table["score"] + 1000)))
+    assert louder["benchmark"]["threshold"] == found["benchmark"]["threshold"] and louder["benchmark"]["found"] == 2
+    assert louder["benchmark"]["normal_in_alarm"] == 1
+    by_rank = table[tables.KEYS].assign(given=0.0, given_known=(table["split"] == "test").astype(float))
+    tables.write_components(tmp_path / "given.npz", by_rank)
+    without = alarmed(table, tmp_path / "given.npz")
+    assert without["benchmark"]["threshold"] is None and without["benchmark"]["found"] is None
+    assert (without["validation"]["unjudged"], without["benchmark"]["unjudged"]) == (["given"], [])
+
+
 def test_poisoned_test_frames_and_labels_move_neither_weights_nor_calibration_nor_validation(
     project: Path, poisoned: Path
 ) -> None:
@@ -442,11 +473,43 @@ def test_poisoned_test_frames_and_labels_move_neither_weights_nor_calibration_no
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     evaluate.main(
-        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", TRAIN[3], tmp_path / "labelled.csv",
-        tmp_path / "summary.json", tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
+        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", TRAIN[3], GIVEN,
+        tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
+        tmp_path / "shares.csv", tmp_path / "plots",
     )  # fmt: skip
     assert list(json.loads((tmp_path / "evaluation.json").read_text())) == ["validation"]
     assert (tmp_path / "plots" / "benchmark_timeline.png").exists()
+
+
+def test_a_submission_brought_back_ranks_its_frames_as_it_did_and_can_be_blended(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(COMPONENTS, tmp_path / "components")
+    own = tmp_path / "friend.csv"
+    shutil.copy("submission.csv", own)
+
+    def scored(**weights: float) -> pd.DataFrame:
+        calibrated = {"weights": weights, "normalise": "calibrated", "normalise_on": "component"}
+        settings(**TINY | {"data": TINY["data"] | {"scores": str(own)}}, aggregate=calibrated)
+        check.main(tmp_path / "params.ok", tmp_path / "needs")
+        components.main(tmp_path / "needs/given", DIAGNOSIS, tmp_path / "components/given.npz")
+        aggregate.main(tmp_path / "components", DIAGNOSIS, tmp_path / "scores.csv")
+        settings(**TINY)
+        return tables.read_csv(tmp_path / "scores.csv", [*tables.KEYS, "score"]).query("split == 'test'")
+
+    alone, other, blended = scored(given=1.0), scored(pixel_l1=1.0), scored(given=0.5, pixel_l1=1.0)
+    before = tables.read_csv(Path("data/scores.csv"), [*tables.KEYS, "score"]).query("split == 'test'")
+    digest = metrics.ranking_digest(before, before["score"].to_numpy())
+    assert metrics.ranking_digest(alone, alone["score"].to_numpy()) == digest
+    given = tables.read_components(tmp_path / "components/given.npz").query("split == 'test'")["given"]
+    assert given.std(ddof=0) == pytest.approx(1, abs=0.02) and given.max() == pytest.approx(-given.min())
+    powers = [np.sign(s) * np.abs(s) ** (1 / 1.31) for s in (blended["score"], other["score"])]
+    np.testing.assert_allclose(powers[0], powers[1] + 0.5 * given.to_numpy(), atol=1e-9)
+    own.write_text("".join(own.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(VadError, match="no score for test clip 03 frame 32 and 0 more; add their rows"):
+        scored(given=1.0)
+    own.unlink()
+    with pytest.raises(VadError, match=r"data.scores = .*friend.csv': no such file"):
+        scored(given=1.0)
+    settings(**TINY)
 
 
 def test_submission_has_the_scores_of_the_test_frames(project: Path) -> None:
@@ -468,14 +531,15 @@ def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: P
     train.main(NEEDS / "autoencoder", to["resized"], *trained)
     reconstructed = to["components"] / "reconstruction.npz"
     components.main(NEEDS / "reconstruction", trained[0], to["resized"], reconstructed)
-    for family in ("motion", "prediction", "memory"):
+    for family in ("motion", "prediction", "memory", "given"):
         tables.write_components(to["components"] / f"{family}.npz", tables.empty())
     aggregate.main(to["components"], diagnosed[0], tmp_path / "scores.csv")
 
     def evaluated(truth: Path) -> list[str]:
         evaluate.main(
-            tmp_path / "scores.csv", to["validation"], truth, trained[1], tmp_path / "labelled.csv",
-            tmp_path / "summary.json", tmp_path / "evaluation.json", tmp_path / "shares.csv", tmp_path / "plots",
+            tmp_path / "scores.csv", to["validation"], truth, trained[1], GIVEN,
+            tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
+            tmp_path / "shares.csv", tmp_path / "plots",
         )  # fmt: skip
         return list(json.loads((tmp_path / "evaluation.json").read_text()))
 

@@ -97,7 +97,7 @@ def cells_of_clips(
     origin: Any,
     cells_of: Callable[[clips.Clip], list[np.ndarray]],
 ) -> dict[str, list[list[np.ndarray]]]:
-    """The cells (h, w) of each frame of each clip, by split. `origin`: what they depend on besides the clip."""
+    """Split -> the cells (h, w) of each frame of each clip. `origin`: what they depend on besides the clip."""
 
     def job(clip: clips.Clip) -> Job:
         return Job([origin, clip.digest()], lambda: {"cells": np.stack(cells_of(clip))})

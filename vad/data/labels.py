@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.data.clips import LAST
+from vad.data import frame_ids
+from vad.data.frame_ids import shown
 from vad.storage import tables
 
 
@@ -29,12 +30,6 @@ def find(place: Path) -> Path | None:
     return found[0] if found else None
 
 
-def shown(value: object) -> str:
-    """A value from a user's file in one line: a line break in it can't fake a message."""
-    text = str(value)
-    return text if text.isprintable() else repr(text)
-
-
 def read(path: Path) -> pd.DataFrame:
     """Labels of frames from a CSV -> (Id, label, kind), Id without zero padding.
 
@@ -42,27 +37,14 @@ def read(path: Path) -> pd.DataFrame:
     names the event and is empty without one. Raises VadError for a frame that is no number, a label other than 0
     or 1 and a frame that is labelled twice.
     """
-    table = tables.read_csv(path, ["label"])
-    if "Id" in table:
-        table[["video", "frame"]] = table["Id"].str.extract(r"^(.*)_(\d+)$", expand=True)
-        unread = table[table["video"].isna()]
-        if len(unread):
-            raise VadError(f"{path}: Id {unread['Id'].iloc[0]!r} is not CLIP_FRAME, as 1_939 is; mend it")
-    table = tables.require(table, ["video", "frame"], path)
+    table = frame_ids.read(tables.read_csv(path, ["label"]), path)
     table["kind"] = table.get("kind", "")
-    numbers = pd.to_numeric(table["frame"], errors="coerce")
-    odd = table[numbers.isna() | (numbers % 1 != 0) | ~numbers.between(0, LAST)]
-    if len(odd):
-        row = odd.iloc[0]
-        where = f"{path}: clip {shown(row['video'])}"
-        raise VadError(f"{where}: frame {shown(row['frame'])} is not a number that a frame can have")
     numeric = pd.to_numeric(table["label"], errors="coerce")
     bad = table[~numeric.isin([0, 1])]
     if len(bad):
         row = bad.iloc[0]
         where = f"{path}: clip {shown(row['video'])} frame {row['frame']}"
         raise VadError(f"{where}: label {shown(row['label'])} is neither 0 nor 1")
-    table["Id"] = _ids(table["video"], numbers.astype(np.int64))
     twice = table[table["Id"].duplicated()]
     if len(twice):
         raise VadError(f"{path}: frame {shown(twice['Id'].iloc[0])} is labelled more than once; keep one row")
@@ -93,12 +75,8 @@ def read_masks(folder: Path, scores: pd.DataFrame, whole: bool) -> pd.DataFrame:
                 "are both of the same clip?"
             )
         numbers = np.arange(len(label))
-        parts.append(pd.DataFrame({"Id": _ids([str(video)] * len(label), numbers), "kind": "", "label": label}))
+        parts.append(pd.DataFrame({"Id": frame_ids.of([str(video)] * len(label), numbers), "kind": "", "label": label}))
     return pd.concat(parts, ignore_index=True)
-
-
-def _ids(videos: "pd.Series | list[str]", frames: "pd.Series | np.ndarray") -> list[str]:
-    return [tables.frame_id(video, int(frame)) for video, frame in zip(videos, frames, strict=True)]
 
 
 def join(scores: pd.DataFrame, labels: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -107,7 +85,7 @@ def join(scores: pd.DataFrame, labels: pd.DataFrame, path: Path) -> pd.DataFrame
     Labels of frames that are not scored are passed over: such frames were dropped or cut. Raises VadError, which
     names `path`, for a scored frame without a label.
     """
-    joined = scores.assign(Id=_ids(scores["video"], scores["frame"])).merge(
+    joined = scores.assign(Id=frame_ids.of(scores["video"], scores["frame"])).merge(
         labels, on="Id", how="left", validate="one_to_one"
     )
     unlabelled = joined[joined["label"].isna()]

@@ -73,7 +73,6 @@ class Ranked:
         last = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]
         # Frames of equal score are one group: a threshold takes all of them or none.
         self.ends = np.flatnonzero(last)
-        self.groups = np.cumsum(last) - last
         self.thresholds = ranked[self.ends]
         self.positive = (labels == 1)[self.order]
 
@@ -83,7 +82,8 @@ class Ranked:
         Raises ValueError for weights of another length, negative or not finite.
         """
         if weights is None:
-            weights = np.ones(len(self.order))
+            positives = np.cumsum(self.positive, dtype=np.float64)[self.ends]
+            return Counts(positives, self.ends + 1 - positives)
         if weights.shape != self.order.shape or not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError(f"weights must be {len(self.order)} finite numbers of at least 0")
         weight = weights[self.order]
@@ -157,5 +157,7 @@ def ap_contributions(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     if counts.one_class():
         return np.full(len(labels), math.nan)
     result = np.empty(len(labels))
-    result[ranked.order] = ranked.positive * counts.precision()[ranked.groups] / counts.positives[-1]
+    result[ranked.order] = (
+        ranked.positive * np.repeat(counts.precision(), np.diff(ranked.ends, prepend=-1)) / counts.positives[-1]
+    )
     return result

@@ -55,7 +55,12 @@ def z_above(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 
 def log_z(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """The same of logarithms, for values from 0 up: residuals and flows are skewed, their logarithms hardly."""
+    """The same of logarithms, for values from 0 up: residuals and flows are skewed, their logarithms hardly.
+
+    Where normal frames have values below 0, which have no logarithm, it is `z` of the values.
+    """
+    if normal.min() < 0:
+        return z(values, normal)
     floor = 0.01 * float(np.median(normal)) or float(normal.mean()) or 1.0
     return z(np.log(values.clip(min=0) + floor), np.log(normal.clip(min=0) + floor))
 
