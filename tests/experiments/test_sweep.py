@@ -96,7 +96,7 @@ def test_a_matrix_is_smoothed_column_by_column(method: str) -> None:
 
 def test_a_sweep_of_the_project_agrees_with_evaluate_and_opens_no_test_labels(restored: Clone) -> None:
     ap = restored.metrics()["validation"]["ap"]
-    for path in ("data/labels", "data/truth", "data/raw", "data/external"):
+    for path in ("data/labels", "data/truth", "data/raw"):
         shutil.rmtree(restored.folder / path, ignore_errors=True)
     for path in ("data/labelled_scores.csv", "data/scores.csv", "metrics/evaluation.json"):
         (restored.folder / path).unlink()
