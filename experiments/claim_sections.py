@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from experiments import prose, verdicts
+from experiments import effects, prose, verdicts
 from experiments.effects import FIGURE, Effect, Results
 from experiments.evidence import Evidence
 from experiments.markdown import effect as effect_text
@@ -32,7 +32,7 @@ def section(number: int, claim: dict[str, Any], known: Evidence) -> str:
             found = known.tested[name].get(number, [])
             parts.append(_said(name, verdict, claim, found) + f" {_before(known.before[name][number])}")
         elif any(test.get("experiment") in results for test in claim["tests"]):
-            parts.append(f"**{name}: decides nothing**: a network with one seed.")
+            parts.append(f"**{name}: decides nothing**: {_reason(claim, results)}.")
         if claim["tests"][0]["experiment"] == "any":
             parts += _opposed(results)
     if claim.get("why"):
@@ -55,6 +55,8 @@ def _said(
         text += f", p {p_value(verdict.p)}"
     if verdict.word == OPEN and verdict.videos:
         text += f"; if the effect stayed as it is, some {verdict.videos} videos would decide it"
+    elif verdict.word == OPEN and any(effect and effect.lucky for effect in found):
+        text += "; luck in training is part of the error, so it takes more seeds as well as more videos"
     for test, effect in zip(claim["tests"], found, strict=False):
         group = f", {test['group']} frames alone" if "group" in test else ""
         against = " over chance" if test.get("against") == "chance" else ""
@@ -62,6 +64,13 @@ def _said(
             count = f", {effect.clips} videos" if videos else ""
             text += f". `{test['experiment']}`{group}: {effect_text(effect.times(test['sign']))}{against}{count}"
     return text + "."
+
+
+def _reason(claim: dict[str, Any], results: Results) -> str:
+    """Why tests that ran on a data set give no effect."""
+    ran = [results[test["experiment"]]["set"] for test in claim["tests"] if test["experiment"] in results]
+    trained = any(set(effects.RETRAINING) & {key.split(".")[0] for key in changes} for changes in ran)
+    return "a network was trained from one seed" if trained else "it has no such frames"
 
 
 def _before(verdict: Verdict) -> str:

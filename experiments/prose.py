@@ -56,5 +56,6 @@ def _of(result: dict[str, Any], what: list[str]) -> str:
 
 
 def _change(value: float) -> str:
-    """A change in AP: its sign and three decimals, and a plain 0 where that is all there is of it."""
-    return f"{value:+.3f}".replace("0.", ".", 1) if value else "0"
+    """A change in AP: sign and three decimals, four where three would hide it, and a plain 0 where there is none."""
+    decimals = 3 if abs(value) >= 0.0005 else 4
+    return f"{value:+.{decimals}f}".replace("0.", ".", 1) if value else "0"

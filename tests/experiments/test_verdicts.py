@@ -252,7 +252,9 @@ def test_figures_in_prose_come_from_results() -> None:
     text = "{data a}, {data a ap}, {data a chance}, {data b noisy}, {span a b}, {data b effective_rank 75}"
     assert prose.filled(text, found) == "-.012, .400, +.154, 0, -.012 to +.250, 13"
     assert prose.filled("{data b holdout 75}", found) == ".00051"
-    for wrong in ("{data c}", "{other a}", "{span c}", "{data b holdout 76}", "{data a accuracy}"):
+    found["data"]["c"] = result(-0.0004, 0.01)
+    assert prose.filled("{data c}", found) == "-.0004"
+    for wrong in ("{data d}", "{other a}", "{span d}", "{data b holdout 76}", "{data a accuracy}"):
         with pytest.raises(VadError, match="no result gives that figure"):
             prose.filled(wrong, found)
 
@@ -263,6 +265,13 @@ def test_no_figure_of_a_result_is_typed_by_hand(words: str) -> None:
     for number, claim in stated["claims"].items():
         assert claim[words].strip(), f"claim {number}: {words}"
         assert not re.search(r"\d\.\d|(?<!\w)[-+]?\.\d|\d\s*%", re.sub(r"{[^}]*}", "", claim[words])), claim[words]
+
+
+def test_why_a_test_gives_no_effect_is_said() -> None:
+    sections = failure_analysis.page().split("\n## ")
+    third, fourth = (next(part for part in sections if part.startswith(f"{number}. ")) for number in (3, 4))
+    assert "so it takes more seeds as well as more videos" in third
+    assert "**ped2: decides nothing**: it has no such frames." in fourth
 
 
 def test_every_claim_has_its_row_in_the_picture_and_the_border_is_drawn(tmp_path: Path) -> None:
