@@ -36,7 +36,7 @@ CLIP = 100
 HELD_OUT = 0.2
 """Share of the training clips."""
 STAGES = (
-    "check", "fetch", "extract", "validation", "diagnose", "resize", "infer", "motion", "predict", "memory",
+    "check", "fetch", "extract", "validation", "diagnose", "resize", "infer", "motion", "predict", "memory", "given",
     "aggregate", "evaluate", "submission",
 )  # fmt: skip
 SHOWN = ("fetch", "extract", "validation", "diagnose", "resize", "motion", "aggregate", "evaluate", "submission")
@@ -92,7 +92,7 @@ def prepare(folder: Path, frames: int) -> None:
     values["aggregate"]["weights"] = WEIGHTS
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     make_clips(folder / "data/external/clips", frames)
-    for name in ("data/truth", "models", "metrics/plots"):
+    for name in ("data/truth", "data/given", "models", "metrics/plots"):
         (folder / name).mkdir(parents=True)
     for name in ("models/autoencoder.safetensors", "models/predictor.safetensors"):
         (folder / name).touch()

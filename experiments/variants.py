@@ -61,10 +61,13 @@ class Variant:
 def draw(base: Params, table: pd.DataFrame, count: int, seed: int) -> list[Variant]:
     """`count` different variants, that of params.yaml first; fewer where there are not as many.
 
-    Their components are columns of `table`. Same seed, same variants.
+    Their components are columns of `table`, without those that are alike on all validation frames: there is nothing to
+    judge them by. Same seed, same variants.
     """
     rng = np.random.default_rng(seed)
-    there = [name for name in registry.COMPONENTS if name in table or f"{name}/{base.tta[0]}" in table]
+    validated = table[table["split"] == "validation"]
+    columns = {name: _column(table, name, base.tta[0]) for name in registry.COMPONENTS}
+    there = [name for name, column in columns.items() if column in table and validated[column].nunique() > 1]
     found = {"{}": Variant({}, base)}
     for _ in range(20 * count):
         if len(found) >= count:

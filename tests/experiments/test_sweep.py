@@ -57,6 +57,14 @@ def test_every_choice_of_fusion_calibration_and_smoothing_is_tried() -> None:
         assert len({variant.changes.get(key) for variant in drawn}) >= len(values), key
 
 
+def test_a_component_that_validation_cannot_judge_is_not_drawn() -> None:
+    table = components()
+    table.loc[table["split"] == "validation", "flow_max"] = 0.0
+    drawn = variants.draw(params.load(TOP / "params.yaml"), table, 300, seed=1)
+    weighed = {name for variant in drawn for name in variant.changes.get("aggregate.weights", ())}
+    assert "flow_max" not in weighed and {"flow_mean", "pixel_l1_max"} <= weighed
+
+
 def test_where_scores_are_noise_the_winner_is_called_luck() -> None:
     table, base = components(), params.load(TOP / "params.yaml")
     drawn = variants.draw(base, table, 200, seed=1)
@@ -88,7 +96,7 @@ def test_a_matrix_is_smoothed_column_by_column(method: str) -> None:
 
 def test_a_sweep_of_the_project_agrees_with_evaluate_and_opens_no_test_labels(restored: Clone) -> None:
     ap = restored.metrics()["validation"]["ap"]
-    for path in ("data/labels", "data/truth", "data/raw", "data/external"):
+    for path in ("data/labels", "data/truth", "data/raw"):
         shutil.rmtree(restored.folder / path, ignore_errors=True)
     for path in ("data/labelled_scores.csv", "data/scores.csv", "metrics/evaluation.json"):
         (restored.folder / path).unlink()
