@@ -17,6 +17,7 @@ from vad.evaluation import metrics
 from vad.models import autoencoder, inference, predictor, runtime, saving, training
 from vad.models.checkpoint import Checkpoints
 from vad.storage import tables
+from vad.storage.store import Store
 
 TOP = Path(__file__).parents[2]
 DEFAULT = params.load(TOP / "params.yaml")
@@ -81,9 +82,9 @@ def scored(resized: Path, threads: int, batch_size: int) -> np.ndarray:
     settings = DEFAULT.model_copy(update=changes)
     weights, prediction_weights = resized / "autoencoder.safetensors", resized / "predictor.safetensors"
     found = [
-        reconstruction.measure(settings, weights, resized),
-        prediction.measure(settings, prediction_weights, resized, resized / "diagnosis.csv"),
-        memory.measure(settings, weights, prediction_weights, resized, resized / "diagnosis.csv"),
+        reconstruction.measure(settings, Store(), weights, resized),
+        prediction.measure(settings, Store(), prediction_weights, resized, resized / "diagnosis.csv"),
+        memory.measure(settings, Store(), weights, prediction_weights, resized, resized / "diagnosis.csv"),
     ]
     return np.hstack([table.drop(columns=tables.KEYS).to_numpy() for table in found])
 

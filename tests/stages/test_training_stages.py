@@ -17,7 +17,7 @@ from stages import train, train_predictor
 from tests.tiny_clips import walking_square
 from vad import VadError, params, registry
 from vad.data import clips
-from vad.models import autoencoder, predictor, predictor_training, training
+from vad.models import predictor_training, saving, training
 from vad.models.resumable import Resumable
 from vad.storage import files, needs, tables
 
@@ -28,10 +28,10 @@ STAGES: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "train_predictor": (train_predictor.main, ("needs/predictor", "resized", "models/p.safetensors", "metrics.json")),
 }
 LAST_WRITES = [
-    ("train", autoencoder, "save"),
+    ("train", saving, "save"),
     ("train", tables, "write_csv"),
     ("train", files, "write_json"),
-    ("train_predictor", predictor, "save"),
+    ("train_predictor", saving, "save"),
     ("train_predictor", files, "write_json"),
 ]
 """What a stage calls for each of its outputs, in order."""
