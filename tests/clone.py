@@ -102,6 +102,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def restored(clone: Clone) -> Iterator[Clone]:
     """The clone, put back as it was after the test."""
     yield clone
+    assert clone.root.is_dir(), "the test has taken the clone's clips away: give it a clone of its own"
     clone.run("git", "checkout", "-q", "--force", "HEAD")
     clone.run("git", "clean", "-fdq", "metrics")
     clone.run("dvc", "checkout", "--quiet", "--force")
