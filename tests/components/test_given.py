@@ -12,6 +12,7 @@ from vad.components import given
 from vad.data import own_scores
 from vad.scoring import calibration
 from vad.storage import tables
+from vad.storage.store import Store
 
 PARAMS = params.load(Path("params.yaml"))
 CLIPS = {"holdout": ["04"], "validation": ["04-1"], "test": ["01", "02"]}
@@ -33,7 +34,7 @@ def measured(folder: Path, rows: pd.DataFrame | str, clips: dict[str, list[str]]
     frames = diagnosed(clips)
     tables.write_csv(found, frames)
     chosen = PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update={"scores": path})})
-    table = given.measure(chosen, found)
+    table = given.measure(chosen, Store(), found)
     return frames.merge(table, on=tables.KEYS, validate="one_to_one")
 
 

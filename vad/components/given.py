@@ -16,12 +16,13 @@ from vad.components import out_of_fold
 from vad.data import frame_ids, own_scores
 from vad.params import Params
 from vad.storage import tables
+from vad.storage.store import Store
 
 FRAME = [*tables.KEYS, "Id"]
 """Columns that say which frame a row is of; the one beside them is the score."""
 
 
-def measure(settings: Params, diagnosis: Path) -> pd.DataFrame:
+def measure(settings: Params, _kept: Store, diagnosis: Path) -> pd.DataFrame:
     """The keys, `given` and `given_known` of every scored frame, from the CSV of `data.scores`.
 
     With normal frames in it, the values are its own; validation frames that it lacks get the median of the normal ones.
