@@ -17,6 +17,8 @@ def main(checked: Path, needed: Path) -> None:
     there = {"data.benchmark_labels": settings.data.benchmark_labels, "data.scores": settings.data.scores}
     if registry.SOURCES[settings.data.source].reads:
         there["data.root"] = settings.data.root
+    if settings.objects.enabled and settings.objects.weights:
+        there["objects.weights"] = settings.objects.weights
     for key, path in there.items():
         if not path.exists():
             raise VadError(f"{PARAMS}: {key} = {str(path)!r}: no such file or folder")

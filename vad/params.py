@@ -103,6 +103,23 @@ class Memory(Section):
     neighbours: Annotated[Integer, Field(ge=1, le=100)]
 
 
+class Objects(Section):
+    """A detector's boxes; how unlike those of training frames they look and move is a component each."""
+
+    enabled: bool
+    detector: Annotated[str, OneOf(registry.DETECTORS)]
+    weights: Path | None = Field(description="of a .pth or .safetensors file of its weights; none is downloaded")
+    min_score: Annotated[Number, Field(gt=0, lt=1)] = Field(description="of a box")
+    remembered: Annotated[Integer, Field(ge=1, le=100_000)] = Field(description="boxes of training frames")
+    neighbours: Annotated[Integer, Field(ge=1, le=100)]
+
+    @model_validator(mode="after")
+    def _weights_to_detect_with(self) -> "Objects":
+        if self.enabled and not self.weights:
+            raise ValueError(f"objects.enabled = true: takes objects.weights, a file of {self.detector}'s weights")
+        return self
+
+
 class Train(Section):
     """The autoencoder and how it is trained."""
 
@@ -189,6 +206,7 @@ class Params(Section):
     motion: Motion
     predict: Predict
     memory: Memory
+    objects: Objects
     aggregate: Aggregate
     evaluate: Evaluate
 

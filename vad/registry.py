@@ -31,6 +31,12 @@ BACKBONES = {
     "convnext_tiny": "features.1 features.3 features.5",
 }
 """Pretrained networks of torchvision, for a memory -> the modules whose outputs are layer1, layer2 and layer3."""
+DETECTORS = (
+    "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "fasterrcnn_mobilenet_v3_large_fpn",
+    "fasterrcnn_resnet50_fpn_v2",
+)
+"""Detectors of torchvision. The first ResNet-50 is not among them: published weights take other batch norms there."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,16 @@ FAMILIES = (
         switch="memory.enabled",
         networks=lambda params: {params.memory.features} & NETWORKS.keys(),
         frames_back=lambda params, _: params.predict.history - 1 if params.memory.features == "predictor" else 0,
+    ),
+    Family(
+        "objects",
+        stage="objects",
+        maps=("objects_appearance", "objects_velocity"),
+        code="vad.components.objects:measure",
+        pools=(),
+        out_of_fold=True,
+        switch="objects.enabled",
+        frames_back=lambda _, name: int(name == "objects_velocity"),
     ),
     Family(
         "given",
