@@ -36,8 +36,8 @@ CLIP = 100
 HELD_OUT = 0.2
 """Share of the training clips."""
 STAGES = (
-    "check", "fetch", "extract", "validation", "diagnose", "resize", "infer", "motion", "predict", "memory", "given",
-    "aggregate", "evaluate", "submission",
+    "check", "fetch", "extract", "validation", "diagnose", "resize", "infer", "motion", "predict", "memory",
+    "objects", "given", "aggregate", "evaluate", "submission",
 )  # fmt: skip
 SHOWN = ("fetch", "extract", "validation", "diagnose", "resize", "motion", "aggregate", "evaluate", "submission")
 SETTINGS = {

@@ -30,6 +30,11 @@ BREAKS = {
     "train_predictor": ("stages/train_predictor.py", "runtime.seed(settings.seed)", "pass"),
     "predict": ("vad/components/prediction.py", "predictor.load(weights)", 'predictor.make("unet", 4)'),
     "memory": ("vad/components/memory.py", 'found, f"remembering {split}"', 'found[1:], f"remembering {split}"'),
+    "objects": (
+        "vad/components/objects.py",
+        "self._farthest(seen.moves, self.moves)",
+        "self._farthest(seen.looks, self.looks)",
+    ),
     "given": ("vad/components/given.py", "quantiles(values[of_split])", "values[of_split]"),
     "aggregate": (
         "stages/aggregate.py",

@@ -67,10 +67,18 @@ def test_a_memory_of_a_predictor_that_is_off_is_refused(tmp_path: Path) -> None:
     assert "memory.features = predictor: takes predict.enabled: true" in refused(tmp_path, "memory", remembered)
 
 
+def test_a_detector_without_weights_is_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path, "objects.enabled", True) == (
+        "params.yaml: objects.enabled = true: takes objects.weights, a file of "
+        "fasterrcnn_mobilenet_v3_large_320_fpn's weights"
+    )
+
+
 def test_a_weight_on_what_is_not_computed_is_refused(tmp_path: Path) -> None:
     for name, remedy in {
         "prediction_max": "takes predict.enabled: true",
         "memory_local": "takes memory.enabled: true",
+        "objects_velocity": "takes objects.enabled: true",
         "flow_top": "motion.components lacks flow: add it",
     }.items():
         values = DEFAULT | {"motion": {"components": ["change"], "flow": "fast"}}

@@ -13,15 +13,16 @@ import torch
 
 from tests import limits
 from tests.published import publish, published
-from vad import VadError
+from vad import VadError, registry
 from vad.components import memory
-from vad.models import autoencoder, weights
+from vad.models import autoencoder, detector, weights
 
 ROUTES: dict[str, Callable[[Path], object]] = {
     "train.pretrained": lambda _: autoencoder.Autoencoder(pretrained=True),
     "memory.features": lambda _: memory.Pretrained("resnet18", None),
     "memory.weights": lambda path: memory.Pretrained("resnet18", path),
     "train.weights": autoencoder.load,
+    "objects.weights": lambda path: detector.Detector(registry.DETECTORS[0], path, 0.5),
 }
 """Every way by which weights come in, by its parameter. The first two read torch's cache."""
 
@@ -71,7 +72,7 @@ def test_no_code_runs_from_a_file_of_weights(
 
 def test_a_safetensors_name_makes_no_pickle_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Harmful(tmp_path / "ran")}, tmp_path / "bad.safetensors")
-    for route in ("memory.weights", "train.weights"):
+    for route in ("memory.weights", "train.weights", "objects.weights"):
         with pytest.raises(VadError, match=r"bad\.safetensors: not "):
             ROUTES[route](tmp_path / "bad.safetensors")
     assert not (tmp_path / "ran").exists()

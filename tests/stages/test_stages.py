@@ -35,7 +35,7 @@ from vad import VadError, params, registry
 from vad.components import memory, motion, pooling, prediction, reconstruction, views
 from vad.data import clips
 from vad.evaluation import metrics
-from vad.models import autoencoder, predictor, training
+from vad.models import autoencoder, detector, predictor, training
 from vad.quality import compression, diagnosis, repair
 from vad.storage import tables
 
@@ -83,6 +83,7 @@ def run_every_stage() -> None:
     components.main(NEEDS / "motion", *frames, COMPONENTS / "motion.npz")
     train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
     networks(NEEDS, Path("data/resized"), PREDICTOR, COMPONENTS)
+    components.main(NEEDS / "objects", *frames, COMPONENTS / "objects.npz")
     components.main(NEEDS / "given", DIAGNOSIS, GIVEN)
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
@@ -305,7 +306,7 @@ def test_aggregate_is_the_recipe_of_the_parameters(project: Path) -> None:
 def test_what_is_not_needed_leaves_no_weights_and_no_components_and_says_so(project: Path) -> None:
     assert safetensors.numpy.load_file(PREDICTOR) == {}
     assert json.loads(Path("metrics/predictor.json").read_text()) == {"needed": False}
-    assert all(tables.read_components(COMPONENTS / f"{name}.npz").empty for name in ("prediction", "memory"))
+    assert all(tables.read_components(COMPONENTS / f"{name}.npz").empty for name in ("prediction", "memory", "objects"))
 
 
 def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: Path, tmp_path: Path) -> None:
@@ -313,7 +314,7 @@ def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: 
     check.main(tmp_path / "params.ok", tmp_path)
     train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "wmc"))
     components.main(tmp_path / "reconstruction", tmp_path / "w", Path("none"), tmp_path / "reconstruction.npz")
-    for family in ("motion", "prediction", "memory", "given"):
+    for family in ("motion", "prediction", "memory", "objects", "given"):
         shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
     aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")
     settings(**TINY)
@@ -350,6 +351,49 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
     found = tables.read_components(to / "prediction.npz").query("split == 'test' and video == '03'")
     means = [cells.mean() for cells in prediction.cells_of(model, clip, 16)]
     np.testing.assert_allclose(found["prediction_mean"], means, rtol=1e-4)
+
+
+class Square:
+    """Stands in for a detector: finds the square that walks, seen as its mean colour."""
+
+    def find(self, frame: np.ndarray) -> detector.Found:
+        rows, columns = np.nonzero(frame[..., 0].astype(int) - frame[..., 2] > 100)
+        box = [columns.min() / 64, rows.min() / 48, (columns.max() + 1) / 64, (rows.max() + 1) / 48]
+        return detector.Found(np.array([box], np.float32), frame[rows, columns].mean(0, dtype=np.float32)[None])
+
+
+def test_objects_of_the_same_frames_that_run_move_unlike_those_that_walk(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.pth").touch()
+    on = {"enabled": True, "weights": str(tmp_path / "weights.pth")}
+    settings(**TINY, objects=on, aggregate={"weights": {"objects_velocity": 1.0}, "normalise": "calibrated"})
+    check.main(tmp_path / "params.ok", tmp_path)
+    monkeypatch.setattr(detector, "load", lambda _: Square())
+    frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
+    components.main(tmp_path / "objects", *frames, tmp_path / "objects.npz")
+    for family in ("reconstruction", "motion", "prediction", "memory", "given"):
+        shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
+    aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")
+    settings(**TINY)
+    table = tables.read_components(tmp_path / "objects.npz")
+    pd.testing.assert_frame_equal(table[tables.KEYS], tables.read_components(RECONSTRUCTION)[tables.KEYS])
+    assert list(table.columns[3:]) == list(registry.maps("objects"))
+    labels = tables.read_csv(Path("mine/labels.csv"), ["video", "frame", "label"])
+    test = table[table["split"] == "test"].merge(labels, on=["video", "frame"])
+    for video in ("01", "02"):
+        of_clip = test[test["video"] == video].groupby("label")["objects_velocity"].median()
+        assert of_clip[1] > 2 * of_clip[0]
+    assert test["objects_appearance"].max() < 30
+    scores = tables.read_csv(tmp_path / "scores.csv", ["score"])["score"]
+    assert (scores.rank() == table["objects_velocity"].rank()).all()
+
+
+def test_check_refuses_weights_of_a_detector_that_are_not_there(project: Path, tmp_path: Path) -> None:
+    settings(**TINY, objects={"enabled": True, "weights": "nowhere.pth"})
+    with pytest.raises(VadError, match=r"params.yaml: objects.weights = 'nowhere.pth': no such file or folder"):
+        check.main(tmp_path / "params.ok", tmp_path)
+    settings(**TINY)
 
 
 def pools_of(family: str) -> list[str]:
@@ -532,7 +576,7 @@ def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: P
     train.main(NEEDS / "autoencoder", to["resized"], *trained)
     reconstructed = to["components"] / "reconstruction.npz"
     components.main(NEEDS / "reconstruction", trained[0], to["resized"], reconstructed)
-    for family in ("motion", "prediction", "memory", "given"):
+    for family in ("motion", "prediction", "memory", "objects", "given"):
         tables.write_components(to["components"] / f"{family}.npz", tables.empty())
     aggregate.main(to["components"], diagnosed[0], tmp_path / "scores.csv")
 
