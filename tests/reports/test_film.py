@@ -169,7 +169,7 @@ def test_heat_is_of_the_weighted_components() -> None:
 
 
 def test_score_of_what_has_no_place_has_no_heat_and_says_so() -> None:
-    assert film.weights(settings(noise=1, change=1)) == {} and (film.combined({}, {}) == 0).all()
+    assert film.weights(settings(noise=1, change=1, objects_velocity=1)) == {} and (film.combined({}, {}) == 0).all()
     told = dataclasses.replace(story(), heat="")
     assert (picture(told, 0) != picture(story(), 0)).any() and (image_in(picture(told, 0)) == 120).all()
 

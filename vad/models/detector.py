@@ -59,7 +59,7 @@ class Detector(nn.Module):
                 box_score_thresh=min_score,
                 box_detections_per_img=MOST,
             )
-            self.network.load_state_dict(self._counted() | state)
+            self.network.load_state_dict(state)
         except FileNotFoundError:
             raise VadError(f"{path}: no such file; correct objects.weights") from None
         except Exception as error:  # torch and safetensors raise many kinds for a file that is not theirs
@@ -67,16 +67,11 @@ class Detector(nn.Module):
             raise VadError(f"{path}: not torchvision's {name} ({reason}); correct objects.weights") from None
         self.network.roi_heads.box_roi_pool = Pool(self.network.roi_heads.box_roi_pool.featmap_names)
 
-    def _counted(self) -> dict[str, Tensor]:
-        """Name -> how often each batch norm was trained, which counts for nothing: published weights lack it."""
-        state: dict[str, Tensor] = self.network.state_dict()
-        return {name: value for name, value in state.items() if name.endswith(".num_batches_tracked")}
-
     @torch.inference_mode()
     def find(self, frame: np.ndarray) -> Found:
         """The objects of a frame (H, W, 3) uint8."""
         device = next(self.network.parameters()).device
-        image = torch.from_numpy(np.ascontiguousarray(frame)).to(device).permute(2, 0, 1).float() / 255
+        image = torch.from_numpy(np.array(frame, order="C")).to(device).permute(2, 0, 1).float() / 255
         images, _ = self.network.transform([image])
         maps, heads = self.network.backbone(images.tensors), self.network.roi_heads
         proposals, _ = self.network.rpn(images, maps)
