@@ -38,7 +38,8 @@ def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     """Draw the score of every clip over its frame numbers, anomalous frames shaded, as a PNG.
 
     `table` has the columns video, frame, score and, where the truth is known, label. All clips share the axis of the
-    scores, as `score_axis` gives it. Lines break where frames are missing. Without frames the picture has its title alone.
+    scores, as `score_axis` gives it. Lines break where frames are missing. Without frames the picture has its title
+    alone.
     """
     clips = list(table.groupby("video", sort=True))[:_MOST_CLIPS]
     columns = max(1, min(3, len(clips)))
