@@ -137,7 +137,7 @@ def refused(path: Path, name: str = NAME) -> str:
 def test_a_file_that_is_missing_or_of_another_network_is_refused_in_one_line(file: Path, tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "none.pth")
     torch.save(get_model("resnet18", weights=None).state_dict(), tmp_path / "other.pth")
-    assert f"not torchvision's {NAME}" in refused(tmp_path / "other.pth")
+    assert f"not torchvision's {NAME} (it lacks roi_heads." in refused(tmp_path / "other.pth")
     assert "not torchvision's fasterrcnn_resnet50_fpn_v2 (" in refused(file, "fasterrcnn_resnet50_fpn_v2")
 
 

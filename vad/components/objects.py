@@ -20,8 +20,9 @@ from torch import Tensor
 
 from vad import VadError
 from vad.components import motion, out_of_fold
+from vad.components.directions import BINS, bins
 from vad.components.motion import Pair
-from vad.components.regions import BINS, QUANTILE
+from vad.components.regions import QUANTILE
 from vad.data import clips
 from vad.data.clips import Clip
 from vad.data.sampling import evenly_spaced
@@ -144,8 +145,7 @@ def movement(flow: np.ndarray, box: np.ndarray) -> np.ndarray:
     part = flow[top : max(bottom, top + 1), left : max(right, left + 1)]
     x, y = part.reshape(-1, 2).T / len(part)
     size = np.hypot(x, y)
-    bins = (np.arctan2(y, x) / (2 * np.pi) % 1 * BINS).round().astype(int) % BINS
-    histogram = np.bincount(bins, size, BINS) / len(size)
+    histogram = np.bincount(bins(x, y), size, BINS) / len(size)
     return np.array([*histogram, size.mean(), np.quantile(size, QUANTILE)])
 
 

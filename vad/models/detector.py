@@ -83,7 +83,7 @@ class Detector(nn.Module):
 
 
 def _read(name: str, path: Path) -> dict[str, Tensor]:
-    """The state dict of a file. Raises ValueError for one with the name of a file of torchvision's that it is not.
+    """The state dict of a file. Raises ValueError for no detector's, and for a name of torchvision's that is not its.
 
     Some detectors differ in nothing but the size at which they see a frame: only the name tells their weights apart.
     """
@@ -95,7 +95,10 @@ def _read(name: str, path: Path) -> dict[str, Tensor]:
         with open(path, "rb") as file:
             if not hashlib.file_digest(file, "sha256").hexdigest().startswith(digits):
                 raise ValueError(f"its SHA-256 does not begin with {digits}")
-    return weights.read(path)
+    state = weights.read(path)
+    if CLASSES not in state:
+        raise ValueError(f"it lacks {CLASSES}")
+    return state
 
 
 class Pool(nn.Module):
