@@ -78,10 +78,10 @@ kaggle-pull: $(STAMP)  ## bring that run back, as an experiment
 env: $(STAMP)  ## make .venv and install what requirements.lock names; again only when that changed
 
 test: $(STAMP)  ## every fast test, style and types included, and the coverage of vad/
-	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile
+	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-all: $(STAMP)  ## the slow tests, too, and all trials of docs/PROMISES.md: an hour or more
-	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile -m "slow or not slow"
+	@$(IN_VENV) python -m pytest --cov --numprocesses auto --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 	@failed=0; for harness in kills disks mutants; do \
 	    $(IN_VENV) OMP_NUM_THREADS=1 python -m faults.$$harness --write docs/PROMISES.md || failed=1; done; exit $$failed
 

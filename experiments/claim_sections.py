@@ -26,6 +26,9 @@ def section(number: int, claim: dict[str, Any], known: Evidence) -> str:
         parts.append("**On real clips: not run.** Their labels name no kinds of events.")
     else:
         parts.append(_said("On real clips", known.on_real_clips[number], claim, known.pooled[number], videos=True))
+        for words, judged in known.by_seeds.items():
+            if judged[number].word != UNTESTED:
+                parts.append(_said(words, judged[number], claim, known.over_seeds[words][number], videos=True))
     for name, results in known.found.items():
         verdict = known.judged[name][number]
         if verdict.word != UNTESTED:

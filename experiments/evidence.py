@@ -28,6 +28,11 @@ class Evidence:
     """The scenes of real clips, and the data sets of each that have results."""
     pooled: Tested
     on_real_clips: dict[int, Verdict]
+    seeds: dict[str, list[str]]
+    """Such words as "sample, 8 seeds", and the data sets of it that have results."""
+    over_seeds: dict[str, Tested]
+    by_seeds: dict[str, dict[int, Verdict]]
+    """Their effects and verdicts over the clips of all seeds."""
 
     @property
     def border(self) -> float:
@@ -53,6 +58,14 @@ def gather() -> Evidence:
         if (ran := [name for name in names if name in tested])
     }
     pooled = verdicts.pooled(claims, {scene: [tested[name] for name in names] for scene, names in scenes.items()})
+    seeds = {
+        f"{origin}, {len(ran)} seeds": ran
+        for origin, names in workspaces.seeds().items()
+        if len(ran := [name for name in names if name in tested]) > 1
+    }
+    over_seeds = {
+        words: verdicts.pooled(claims, {name: [tested[name]] for name in ran}) for words, ran in seeds.items()
+    }
     found = {name: everything[name] for name in workspaces.of_page(PAGE) if name in everything}
     return Evidence(
         stated,
@@ -65,4 +78,7 @@ def gather() -> Evidence:
         scenes,
         pooled,
         verdicts.decide(claims, pooled, border),
+        seeds,
+        over_seeds,
+        {words: verdicts.decide(claims, effects_of, border) for words, effects_of in over_seeds.items()},
     )

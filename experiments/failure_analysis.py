@@ -70,8 +70,10 @@ def page() -> str:
 def _counts(known: Evidence) -> str:
     """How many claims are decided, now and before, and which verdicts changed."""
     rows, changed = [], []
-    columns = {"on real clips": (known.on_real_clips, None)} | {
-        name: (judged, known.before[name]) for name, judged in known.judged.items()
+    columns = {
+        "on real clips": (known.on_real_clips, None),
+        **{words: (judged, None) for words, judged in known.by_seeds.items()},
+        **{name: (judged, known.before[name]) for name, judged in known.judged.items()},
     }
     for name, (now, before) in columns.items():
         decided = [str(number) for number, verdict in now.items() if verdict.word in DECIDED]
@@ -92,10 +94,16 @@ def _listed(numbers: list[str]) -> str:
 def verdict_table(known: Evidence) -> str:
     """The verdicts on every claim, on real clips and by data set, as Markdown; beside them what was said before."""
     rows = [
-        [str(number), claim["claim"], str(known.on_real_clips[number]), *_now_and_before(number, known)]
+        [
+            str(number),
+            claim["claim"],
+            str(known.on_real_clips[number]),
+            *(str(judged[number]) for judged in known.by_seeds.values()),
+            *_now_and_before(number, known),
+        ]
         for number, claim in known.stated["claims"].items()
     ]
-    return table(["", "claim", "on real clips", *known.judged], rows)
+    return table(["", "claim", "on real clips", *known.by_seeds, *known.judged], rows)
 
 
 def _now_and_before(number: int, known: Evidence) -> list[str]:

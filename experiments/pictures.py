@@ -17,9 +17,18 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 POOLED = "on real clips"
-COLOURS = {POOLED: "black", "sample": "#999999", "ped2": "#7fb3d5", "ped2-replica": "#1f618d"}
-STEP = 0.17
-"""Of a row's height, from one data set to the next."""
+COLOURS = {
+    POOLED: "black",
+    "sample": "#aaaaaa",
+    "ped2": "#7fb3d5",
+    "ped2-replica": "#1f618d",
+    "avenue-replica": "#009e73",
+    "ped1-replica": "#cc79a7",
+}
+SEEDS = "#666666"
+"""Of the data sets that were made from several seeds."""
+ROW = 0.8
+"""Of a row's height, what its data sets take together."""
 EDGE = 0.45
 """Changes beyond this are drawn at the edge."""
 
@@ -32,8 +41,8 @@ def draw_claims(path: Path, known: Evidence) -> None:
         for place, test in enumerate(claim["tests"])
         if test["experiment"] != "any"
     ]
-    figure, axis = plt.subplots(figsize=(9.5, 0.52 * len(tests) + 1.4))
-    sources = {name: known.tested[name] for name in known.found} | {POOLED: known.pooled}
+    figure, axis = plt.subplots(figsize=(9.5, 0.75 * len(tests) + 1.4))
+    sources = {name: known.tested[name] for name in known.found} | known.over_seeds | {POOLED: known.pooled}
     for row, (number, place, _) in enumerate(tests):
         words = str(known.on_real_clips[number]) if known.pooled[number][place] else "decides nothing yet"
         axis.text(EDGE * 1.02, row, words, fontsize=8, va="center")
@@ -41,7 +50,11 @@ def draw_claims(path: Path, known: Evidence) -> None:
             effect = tested[number][place]
             if effect:
                 _bar(
-                    axis, row + (at - (len(sources) - 1) / 2) * STEP, effect, COLOURS.get(name, "grey"), name == POOLED
+                    axis,
+                    row + (at - (len(sources) - 1) / 2) * ROW / len(sources),
+                    effect,
+                    COLOURS.get(name, SEEDS),
+                    name == POOLED,
                 )
     axis.axvline(0, color="black", linewidth=0.6)
     axis.axvline(known.border, color=plots.ANOMALOUS, linewidth=1, linestyle="--")
@@ -54,7 +67,7 @@ def draw_claims(path: Path, known: Evidence) -> None:
         f"change in AP at .2456, to the right as the claim expects; dashed: the border of interest, {known.border:g}",
         fontsize=8,
     )
-    handles = [Line2D([], [], color=COLOURS.get(name, "grey"), linewidth=2, label=name) for name in sources]
+    handles = [Line2D([], [], color=COLOURS.get(name, SEEDS), linewidth=2, label=name) for name in sources]
     axis.legend(handles=handles, fontsize=7, loc="lower right")
     figure.tight_layout()
     plots.save(figure, path, 80)

@@ -38,6 +38,15 @@ def draws() -> list[str]:
     return [name for name, row in datasets().items() if "draw_of" in row]
 
 
+def seeds() -> dict[str, list[str]]:
+    """Data set that there are others like, from other seeds -> it and these: every clip is a video of its own."""
+    found: dict[str, list[str]] = {}
+    for name, row in datasets().items():
+        if "seed_of" in row:
+            found.setdefault(row["seed_of"], [row["seed_of"]]).append(name)
+    return found
+
+
 def scenes() -> dict[str, list[str]]:
     """Scene that verdicts on real clips pool -> its data sets: draws of the same videos' corruption."""
     found: dict[str, list[str]] = {}
@@ -61,7 +70,8 @@ def _origin(dataset: str) -> dict[str, Any]:
 def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> dict[str, Any]:
     """What a data set changes in params.yaml, dotted key -> value, with the environment's variables put in.
 
-    Raises VadError for a data set that experiments/datasets.yaml lacks, and for a variable that is not set.
+    Raises VadError for a data set that experiments/datasets.yaml lacks, for a variable that is not set, and for a data
+    set that is scored by another's network where that is not trained yet.
     """
     known = datasets()
     if dataset not in known:
@@ -72,7 +82,14 @@ def data_parameters(dataset: str, environment: "os._Environ[str] | dict[str, str
             raise VadError(f"{dataset}: {match[1]} is not set; experiments/datasets.yaml says what it holds")
         return environment[match[1]]
 
-    return {key: re.sub(r"\$\{(\w+)\}", put_in, value) for key, value in known[dataset]["set"].items()}
+    stated = known[dataset]["set"].items()
+    changes = {key: re.sub(r"\$\{(\w+)\}", put_in, value) if isinstance(value, str) else value for key, value in stated}
+    if origin := known[dataset].get("seed_of"):
+        weights = WORKSPACES / origin / "models" / "autoencoder.safetensors"
+        if not weights.exists():
+            raise VadError(f"{dataset}: it is scored by {origin}'s network; run the experiments on {origin} first")
+        changes["train.weights"] = str(weights)
+    return changes
 
 
 def prepare(dataset: str) -> Path:

@@ -119,6 +119,7 @@ def stamp(rows: pd.DataFrame) -> str:
 def story(frames: pd.DataFrame, clip: str, settings: params.Params) -> film_curve.Story:
     """What the film of a clip tells, from the scored frames of its split."""
     ranks = frames["score"].rank(ascending=False, method="min").astype(int)
+    low, high = plots.score_axis(frames["score"].to_numpy())
     rows = frames.assign(rank=ranks)[frames["video"] == clip].sort_values("frame")
     (split,) = rows["split"].unique()
     undo = settings.repair
@@ -139,8 +140,8 @@ def story(frames: pd.DataFrame, clip: str, settings: params.Params) -> film_curv
             film_curve.Mark(name, f"found: {text}", colour, rows[column].to_numpy() == 1)
             for column, (name, text, colour) in says.items()
         ],
-        low=float(frames["score"].min()),
-        high=float(frames["score"].max()),
+        low=low,
+        high=high,
         heat=" + ".join("autoencoder's error" if name == ERROR else name for name in weights(settings)),
     )
 

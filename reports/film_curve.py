@@ -34,7 +34,8 @@ class Story:
     """What is known of a clip's T frames: numbers ascending, scores, ranks (1: the highest of `ranked` frames).
 
     `labels` (T,) are 1 where anomalous, None where unknown; `kinds` are the kinds of events, where known. `low` and
-    `high` are the ends of the score's axis. `heat` says what the heat is of, nothing where there is none.
+    `high` are the ends of the score's axis; a score above is drawn at its edge. `heat` says what the heat is of,
+    nothing where there is none.
     """
 
     title: str
@@ -90,7 +91,7 @@ def curve(story: Story, size: tuple[int, int], opacity: float) -> tuple[np.ndarr
     )
     figure.canvas.draw()
     drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
-    points = axis.transData.transform(np.column_stack([story.numbers, story.scores]))
+    points = axis.transData.transform(np.column_stack([story.numbers, story.scores.clip(max=story.high)]))
     plt.close(figure)
     return drawn, np.column_stack([points[:, 0], height - points[:, 1]])
 
@@ -100,7 +101,7 @@ def _draw_scores(axis: Axes, story: Story, opacity: float) -> None:
     room = (story.high - story.low or 1) * 0.06
     axis.set(xlim=(first - 0.5, last + 0.5), ylim=(story.low - room, story.high + room))
     every = np.full(last - first + 1, np.nan)
-    every[story.numbers - first] = story.scores
+    every[story.numbers - first] = story.scores.clip(max=story.high)
     # The dots are what is left of a line of one frame.
     axis.plot(np.arange(first, last + 1), every, color=plots.NORMAL, lw=1.6, marker=".", ms=2.5, alpha=opacity)
     for start, end, kind in story.runs():

@@ -74,6 +74,7 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
             "curve": content.curve(frames[split], settings.evaluate.bootstrap, settings.seed),
             "shares": content.describe_shares(shares, part),
             "clips": content.describe_clips(frames[split]),
+            "axis": plots.score_axis(frames[split]["score"].to_numpy()),
             "worst": content.worst(frames[split]),
         }
         for part, split in splits.items()
@@ -112,12 +113,14 @@ def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
 def add_components(parts: dict[str, Any], settings: params.Params) -> None:
     """Put into each clip of all parts what every weighted component adds to the score of its frames, by name.
 
-    Raises VadError when a component is missing.
+    And into each part `most`, where the axis of these ends. Raises VadError when a component is missing.
     """
     added = component_maps.parts(settings)
     names = [name for name in added if name not in tables.KEYS]
     by_clip = dict(list(added.groupby(["split", "video"])))
     for part, contents in parts.items():
+        values = added.loc[added["split"] == tables.PARTS[part], names].to_numpy()
+        contents["most"] = plots.score_axis(values.ravel())[1]
         for clip in contents["clips"]:
             rows = by_clip[tables.PARTS[part], clip["video"]].sort_values("frame")
             clip["components"] = {name: content.shorten(rows[name]) for name in names}

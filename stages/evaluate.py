@@ -14,7 +14,7 @@ from vad.storage import files, tables
 
 ABOUT = {
     "validation": "Validation: synthetic events in held-out training clips; choices are made on it",
-    "benchmark": "Benchmark: the test clips' own labels; reported, never used to choose",
+    "benchmark": "Benchmark: the test clips' own labels, which nothing in this run learned from",
 }
 
 NORMAL = {"train", "holdout"}

@@ -19,6 +19,26 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
 
+LONGEST = (
+    "test_pipeline.py",
+    "test_ablations.py",
+    "test_training.py",
+    "test_stages.py",
+    "test_processes.py",
+    "test_kaggle_run.py",
+    "test_kaggle.py",
+    "test_film.py",
+    "test_up_to_date.py",
+    "test_style.py",
+)
+"""Files of tests that take minutes: they start first, so that no worker is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("real") and not os.environ.get("VAD_REAL_DATA"):
         pytest.skip("VAD_REAL_DATA is unset: no folder with avenue/ and ped2/")

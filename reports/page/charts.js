@@ -55,13 +55,13 @@ function events({ frame, label, kind }) {
   return found;
 }
 
-/** A clip's scores over frame numbers, [low, high] being the range of all clips; rows of `lanes` beneath.
+/** A clip's scores over frame numbers, [low, high] being the axis of all clips; rows of `lanes` beneath.
  *  Returns the position in the clip of each drawn point, null for the breaks where numbers are missing. */
 function drawTimeline(id, clip, [low, high], lanes, colours) {
-  const x = [], y = [], positions = [];
+  const x = [], y = [], positions = [], drawn = clip.score.map((score) => Math.min(score, high));
   clip.frame.forEach((number, at) => {
     if (at && number > clip.frame[at - 1] + 1) { x.push(number - 1); y.push(null); positions.push(null); }
-    x.push(number); y.push(clip.score[at]); positions.push(at);
+    x.push(number); y.push(drawn[at]); positions.push(at);
   });
   const anomalous = clip.label ? clip.frame.map((_, at) => at).filter((at) => clip.label[at]) : [];
   const marks = lanes.map(({ name, symbol, colour }, row) => {
@@ -77,7 +77,7 @@ function drawTimeline(id, clip, [low, high], lanes, colours) {
   Plotly.react(id, [
     { x, y, name: "score", mode: "lines+markers", line: { color: colours.normal, width: 1.3 }, marker: { size: 3 },
       hoverinfo: "none" },
-    { x: anomalous.map((at) => clip.frame[at]), y: anomalous.map((at) => clip.score[at]), name: "anomalous in truth",
+    { x: anomalous.map((at) => clip.frame[at]), y: anomalous.map((at) => drawn[at]), name: "anomalous in truth",
       mode: "markers", marker: { color: colours.anomalous, symbol: "triangle-up", size: 6 }, hoverinfo: "skip" },
     ...marks,
   ], layout({ l: 60, r: 8, t: 34, b: 38 }, {
@@ -97,14 +97,14 @@ function drawTimeline(id, clip, [low, high], lanes, colours) {
   return positions;
 }
 
-/** How unusual each component finds the frames of a clip, on top of each other. */
-function drawComponents(id, { video, frame, components }) {
+/** How unusual each component finds the frames of a clip, on top of each other, each up to `most`. */
+function drawComponents(id, { video, frame, components }, most) {
   const names = Object.keys(components);
   // From dark to bright, and in the order of the legend from the bottom up: colour is not all that tells them apart.
   const shade = (at) => `hsl(${250 - 200 * at / Math.max(1, names.length - 1)} 55% ${30 + 42 * at / names.length}%)`;
-  Plotly.react(id, names.map((name, at) => ({ x: frame, y: components[name].map((value) => Math.max(0, value)),
-    name, stackgroup: "all", mode: "lines", line: { width: 0.5, color: shade(at) }, fillcolor: shade(at),
-    hovertemplate: "%{y:.1f}" })),
+  Plotly.react(id, names.map((name, at) => ({
+    x: frame, y: components[name].map((value) => Math.min(most, Math.max(0, value))), name, stackgroup: "all",
+    mode: "lines", line: { width: 0.5, color: shade(at) }, fillcolor: shade(at), hovertemplate: "%{y:.1f}" })),
   layout({ l: 60, r: 8, t: 34, b: 38 }, {
     hovermode: "x unified", legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     xaxis: axis({ title: { text: `frame number in clip ${plain(video)}` }, showgrid: false,

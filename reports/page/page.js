@@ -64,7 +64,7 @@ function showCards() {
 }
 
 function showClip() {
-  const { frame, label, score, film } = clip(), all = part().clips.flatMap((one) => one.score);
+  const { frame, label, score, film } = clip();
   byId("clip").value = state.clip;
   byId("clip-about").textContent = `${state.clip + 1} of ${count(part().clips.length, "clip")}; ` +
     `${count(frame.length, "frame")}, ${label ? `${label.filter(Boolean).length} anomalous` : "truth unknown"}`;
@@ -73,11 +73,10 @@ function showClip() {
     byId("film").href = film.address;
     byId("film").textContent = film.outdated ? "watch the film (of other scores than these)" : "watch the film";
   }
-  const range = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
-  state.positions = drawTimeline("timeline", clip(), range, LANES, data.colours);
+  state.positions = drawTimeline("timeline", clip(), part().axis, LANES, data.colours);
   byId("components-missing").textContent = data.without_components;
   byId("components").style.height = data.without_components ? "0" : "";
-  if (!data.without_components) drawComponents("components", clip());
+  if (!data.without_components) drawComponents("components", clip(), part().most);
   byId("scrub").max = frame.length - 1;
   showFrame(score.indexOf(Math.max(...score)), true);
 }

@@ -60,3 +60,12 @@ def test_without_frames_or_labels_there_is_a_picture_all_the_same(tmp_path: Path
     for name, given in (("none", rows.iloc[:0]), ("single", rows.iloc[:1]), ("unlabelled", rows.drop(columns="label"))):
         plots.timeline(tmp_path / f"{name}.png", given, "title")
         assert Image.open(tmp_path / f"{name}.png").format == "PNG"
+
+
+def test_a_few_scores_far_above_all_others_do_not_flatten_the_rest() -> None:
+    usual = np.linspace(0, 10, 101)
+    assert plots.score_axis(usual) == (0, 10)
+    assert plots.score_axis(np.append(usual, 40.0)) == (0, 40)
+    low, high = plots.score_axis(np.append(usual, [500.0, 20_000.0]))
+    assert low == 0 and 100 < high < 130
+    assert plots.score_axis(np.array([2.0, 2.0, 2.0, 2.0, 7.0])) == (2, 7)

@@ -93,6 +93,21 @@ def test_clips_cut_from_one_video_and_scenes_are_named_once() -> None:
     assert workspaces.sources("ped2") == {}
 
 
+def test_clips_from_other_seeds_are_scored_by_the_network_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert workspaces.seeds()["sample"][:2] == ["sample", "sample-8"] and len(workspaces.seeds()["sample"]) == 8
+    monkeypatch.setattr(workspaces, "WORKSPACES", tmp_path)
+    with pytest.raises(
+        VadError, match="sample-8: it is scored by sample's network; run the experiments on sample first"
+    ):
+        workspaces.data_parameters("sample-8")
+    weights = tmp_path / "sample" / "models" / "autoencoder.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert workspaces.data_parameters("sample-8") == {"data.sample_seed": 8, "train.weights": str(weights)}
+
+
 def test_a_variable_that_is_not_set_is_named() -> None:
     assert workspaces.data_parameters("ped2", {"VAD_REAL_DATA": "/clips"})["data.root"] == "/clips/ped2"
     with pytest.raises(VadError, match="ped2: VAD_REAL_DATA is not set"):

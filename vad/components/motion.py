@@ -4,7 +4,7 @@ No network is trained. What is normal comes from training frames: the background
 frame has its own scale and its own usual directions.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ import pandas as pd
 
 from vad import VadError
 from vad.components import out_of_fold, pooling, regions
+from vad.components.directions import Directions, bins
 from vad.components.out_of_fold import Part
 from vad.data import clips
 from vad.data.clips import Clip
@@ -31,8 +32,6 @@ CELL = 8
 """Pixels along the side of a cell; a block of three is about as wide as a person is in Ped2 and Avenue."""
 SAMPLED = 1000
 """Pairs of training frames, at most, from which the usual is learned."""
-BINS = 8
-"""Directions that are told apart."""
 PRESETS = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
 _STEP = 4
 
@@ -97,34 +96,7 @@ def flow_cells(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean flow of each cell of a flow field (H, W, 2): size in pixels a frame (h, w), and direction bin (h, w) int."""
     x, y = (pooling.to_cells(flow[..., axis], CELL) for axis in (0, 1))
     size = pooling.to_cells(np.hypot(flow[..., 0], flow[..., 1]), CELL)
-    turn = np.arctan2(y, x) / (2 * np.pi) % 1
-    return size, (turn * BINS).round().astype(int) % BINS
-
-
-class Directions:
-    """How usual each direction of movement is at each place: log-probabilities (BINS, h, w)."""
-
-    def __init__(self, training: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
-        """`training` are sizes and bins of normal frames, as `flow_cells` gives them. Fast movement counts for more."""
-        total: np.ndarray | None = None
-        for size, bins in training:
-            total = np.zeros((BINS, *size.shape), np.float32) if total is None else total
-            for direction in range(BINS):
-                total[direction] += np.where(bins == direction, size, 0)
-        if total is None:
-            raise VadError("motion: no training frames to learn directions from")
-        near = np.stack([pooling.blocks(counts) for counts in total])
-        # Neighbouring directions count half: nobody walks in a straight line.
-        near = near + 0.5 * (np.roll(near, 1, 0) + np.roll(near, -1, 0))
-        prior = near.sum((1, 2), keepdims=True)
-        prior = prior / max(float(prior.sum()), 1e-9) + 1 / BINS
-        weight = float(near.sum(0).mean()) or 1.0
-        self.log_probability = np.log((near + weight * prior / 2) / (near.sum(0) + weight))
-
-    def rarity(self, size: np.ndarray, bins: np.ndarray) -> np.ndarray:
-        """How rarely something moves this way here (h, w), in nats, times how fast it does, pixels a frame."""
-        rows, columns = np.indices(bins.shape)
-        return size * -self.log_probability[bins, rows, columns]
+    return size, bins(x, y)
 
 
 def measure(settings: Params, kept: Store, frames: Path, validation: Path, diagnosis: Path) -> pd.DataFrame:

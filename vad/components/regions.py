@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from vad.components.directions import BINS, bins
 from vad.data.sampling import evenly_spaced
 
 ROWS = 60
 """Rows of cells over the height of a frame: a person has several at any resolution."""
-BINS = 8
-"""Directions that are told apart."""
 SHARE = 0.15
 """Of the usual large flow: what moves faster is in a region."""
 LEAST = 6
@@ -68,10 +67,8 @@ def find(flow: Flow, scale: np.ndarray) -> Regions:
     number[large] = np.arange(1, len(large) + 1)
     labels = number[labels]
     relative = flow.size / scale
-    turn = np.arctan2(flow.y, flow.x) / (2 * np.pi) % 1
-    bins = (turn * BINS).round().astype(int) % BINS
     areas = np.bincount(labels.ravel(), minlength=len(large) + 1)[1:, None]
-    sums = np.bincount((labels * BINS + bins).ravel(), relative.ravel(), (len(large) + 1) * BINS)
+    sums = np.bincount((labels * BINS + bins(flow.x, flow.y)).ravel(), relative.ravel(), (len(large) + 1) * BINS)
     histogram = sums.reshape(-1, BINS)[1:] / areas
     fastest = [np.quantile(relative[labels == region], QUANTILE) for region in range(1, len(large) + 1)]
     described = np.column_stack([histogram, histogram.sum(axis=1), np.array(fastest, float)])

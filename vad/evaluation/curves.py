@@ -64,11 +64,12 @@ class Ranked:
         labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
         if labels.ndim != 1 or labels.shape != scores.shape:
             raise ValueError(f"labels {labels.shape} and scores {scores.shape} must be of one length")
-        if not np.isin(labels, (0, 1)).all():
+        if not ((labels == 0) | (labels == 1)).all():
             raise ValueError("labels must be 0 or 1")
         if not np.isfinite(scores).all():
             raise ValueError("scores must be finite")
-        self.order = np.argsort(-scores, kind="stable")
+        # Not a stable sort, which takes twice as long: within a tie the order makes no difference.
+        self.order = np.argsort(-scores)
         ranked = scores[self.order]
         last = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]
         # Frames of equal score are one group: a threshold takes all of them or none.

@@ -6,7 +6,7 @@ that one class alone can't give is NaN. numpy and pandas only: the stage `evalua
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from vad.evaluation.curves import (
     prevalence_weights,
 )
 from vad.evaluation.digest import ranking_digest
+from vad.evaluation.onsets import Onset, event_onsets, onset_recall
 
 __all__ = [
     "Onset",
@@ -218,53 +219,3 @@ def ap_by_kind(
             "frames": int(chosen.sum()),
         }
     return result
-
-
-class Onset(NamedTuple):
-    """Recall on the first frames of events, at the threshold that keeps a precision."""
-
-    recall: float
-    threshold: float | None
-    frames: int
-    events: int
-
-
-def onset_recall(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    videos: np.ndarray,
-    frames: np.ndarray,
-    precision: float,
-    frames_after: int = 5,
-) -> Onset:
-    """Recall over the first `frames_after` frames of each event, each argument (T,): how soon an event is seen.
-
-    The threshold is the lowest one at which the precision over all frames is at least `precision`; where none is,
-    the recall is 0 and the threshold None. An event is a run of anomalous frames of a clip by frame number: a normal
-    frame ends it, missing numbers don't. NaN without events.
-    """
-    reached, _, thresholds = precision_recall(labels, scores)
-    first, events = event_onsets(labels, videos, frames, frames_after)
-    if not events:
-        return Onset(float("nan"), None, 0, 0)
-    kept = thresholds[reached >= precision]
-    if not len(kept):
-        return Onset(0.0, None, int(first.sum()), events)
-    found = np.asarray(scores)[first] >= kept[-1]
-    return Onset(float(found.mean()), float(kept[-1]), int(first.sum()), events)
-
-
-def event_onsets(
-    labels: np.ndarray, videos: np.ndarray, frames: np.ndarray, frames_after: int
-) -> tuple[np.ndarray, int]:
-    """Which frames (T,) bool are among the first `frames_after` that are left of their event, and how many events."""
-    clips = pd.factorize(np.asarray(videos))[0]
-    order = np.lexsort((np.asarray(frames), clips))
-    positive, clip = (np.asarray(labels) == 1)[order], clips[order]
-    follows = np.append(False, positive[:-1] & (clip[1:] == clip[:-1]))[: len(order)]
-    starts = positive & ~follows
-    place = np.arange(len(order))
-    since = place - np.maximum.accumulate(np.where(starts, place, 0))
-    result = np.empty(len(order), dtype=bool)
-    result[order] = positive & (since < frames_after)
-    return result, int(starts.sum())

@@ -28,6 +28,8 @@ _PANEL = (300, 80)
 """Width and height of the panel of a clip, pixels."""
 _GAP = (50, 42)
 """Between panels, room for figures and names."""
+FAR = 20
+"""Times the distance between the quartiles: scores that lie further above them are drawn at the edge."""
 _FINE = 4
 """Lines are drawn so many times as large, and made smaller: their edges are smooth then."""
 
@@ -35,8 +37,9 @@ _FINE = 4
 def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     """Draw the score of every clip over its frame numbers, anomalous frames shaded, as a PNG.
 
-    `table` has the columns video, frame, score and, where the truth is known, label. All clips share the scale of the
-    scores. Lines break where frames are missing. Without frames the picture has its title alone.
+    `table` has the columns video, frame, score and, where the truth is known, label. All clips share the axis of the
+    scores, as `score_axis` gives it. Lines break where frames are missing. Without frames the picture has its title
+    alone.
     """
     clips = list(table.groupby("video", sort=True))[:_MOST_CLIPS]
     columns = max(1, min(3, len(clips)))
@@ -46,7 +49,7 @@ def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
     draw.text((picture.width // 2, 14), title, "black", ImageFont.load_default(13), anchor="mm")
     draw.text((gap, picture.height - 16), "anomaly score over frame numbers", "black", font)
-    scale = (table["score"].min(), table["score"].max()) if clips else (0.0, 1.0)
+    scale = score_axis(table["score"].to_numpy()) if clips else (0.0, 1.0)
     for place, (video, clip) in enumerate(clips):
         left, top = gap + place % columns * (width + gap), 45 + place // columns * (height + line)
         frames = (int(clip["frame"].min()), int(clip["frame"].max()))
@@ -61,6 +64,17 @@ def timeline(path: Path, table: pd.DataFrame, title: str) -> None:
         picture.save(temporary, "png")
 
 
+def score_axis(scores: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest of scores (T,) that an axis shows, T > 0.
+
+    A few that lie far above all others, as an unbounded calibration makes them, would leave the rest a flat line: the
+    axis ends below them, and they are drawn at its edge.
+    """
+    lower, upper = np.quantile(scores, [0.25, 0.75])
+    high = float(scores.max())
+    return float(scores.min()), min(high, float(upper + FAR * (upper - lower))) if upper > lower else high
+
+
 def _panel(clip: pd.DataFrame, frames: tuple[int, int], scale: tuple[float, float]) -> Image.Image:
     """The line of a clip's scores, without a frame around it."""
     width, height = (_FINE * side for side in _PANEL)
@@ -72,7 +86,7 @@ def _panel(clip: pd.DataFrame, frames: tuple[int, int], scale: tuple[float, floa
     if "label" in clip:
         for x in across[clip["label"].to_numpy() == 1]:
             draw.rectangle((x - step / 2, 0, x + step / 2, height), SHADE)
-    share = (clip["score"].to_numpy() - scale[0]) / ((scale[1] - scale[0]) or 1.0)
+    share = (clip["score"].to_numpy().clip(max=scale[1]) - scale[0]) / ((scale[1] - scale[0]) or 1.0)
     down = height - margin - share * (height - 2 * margin)
     points = np.column_stack([across, down])
     for run in np.split(points, np.flatnonzero(np.diff(number) != 1) + 1):
