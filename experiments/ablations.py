@@ -46,7 +46,7 @@ def load(path: Path = ABLATIONS, recipes: Path | None = RECIPES) -> tuple[dict[s
 
 
 def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
-    """Name -> experiment: recipes, their steps, components alone, candidates on other validation clips. Of no claim."""
+    """Name -> experiment: recipes, their steps, components alone. Of no claim."""
     stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     entries = {name: {"set": entry["set"]} for name, entry in stated["recipes"].items()} | stated["steps"]
     for component in stated["alone"]["components"]:
@@ -54,10 +54,7 @@ def load_recipes(path: Path = RECIPES) -> dict[str, Experiment]:
         switches = {switch: True} if switch.endswith(".enabled") else {}
         alone = stated["alone"]["set"] | switches | {"aggregate.weights": {component: 1}}
         entries[f"{component}_only"] = {"set": alone, "against": "blocks"}
-    found = {name: Experiment(name, 0, **entry) for name, entry in entries.items()}
-    still = [found[name] for name in (*stated["candidates"], *stated["later"]) if not found[name].networks()]
-    again = {f"{e.name}_{how}": (e, changes) for how, changes in stated["validations"].items() for e in still}
-    return found | {name: Experiment(name, 0, e.set | changes, e.name) for name, (e, changes) in again.items()}
+    return {name: Experiment(name, 0, **entry) for name, entry in entries.items()}
 
 
 def chosen(experiments: dict[str, Experiment], dataset: str, only: list[str]) -> list[Experiment]:

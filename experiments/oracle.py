@@ -19,7 +19,7 @@ import pandas as pd
 from experiments import ablations
 from project import workspaces
 from vad import VadError, params, registry
-from vad.components import pooling, residual
+from vad.components import out_of_fold, pooling, residual
 from vad.evaluation import metrics
 from vad.models import autoencoder
 from vad.quality import reading, repair
@@ -56,10 +56,15 @@ def placed(folder: Path) -> pd.DataFrame:
     """The keys and BY_PLACE of every scored frame, upright: the autoencoder's error map, pooled by place."""
     diagnosed = tables.read_csv(folder / "data/diagnosis.csv", repair.COLUMNS)
     upright = params.Repair(unflip=True, denoise="none", interpolate=False)
-    model = autoencoder.load(folder / "models/autoencoder.safetensors")
-    seen = {split: reading.resized(folder / "data/resized", split, diagnosed, upright) for split in tables.SCORED}
-    cells = {split: [residual.cells_of(model, clip) for clip in found] for split, found in seen.items()}
-    return pooling.table(cells, seen, MAP)[[*tables.KEYS, *BY_PLACE]]
+    networks = out_of_fold.Weights(folder / "models/autoencoder.safetensors", folder / "models/autoencoder_halves")
+    folds = out_of_fold.folds_in(folder / "data/resized")
+    splits = out_of_fold.scored_splits(folds)
+    seen = {split: reading.resized(folder / "data/resized", split, diagnosed, upright) for split in splits}
+    cells: dict[out_of_fold.Key, list[np.ndarray]] = {}
+    for part in out_of_fold.parts([], seen, out_of_fold.halves(folds)):
+        model = autoencoder.load(networks.of(part.fold))
+        cells |= {(split, clip.video): residual.cells_of(model, clip) for split, clip in part.scored}
+    return pooling.table(cells, seen, MAP, folds)[[*tables.KEYS, *BY_PLACE]]
 
 
 def greedy_mixture(values: pd.DataFrame, labels: np.ndarray, prevalence: float) -> tuple[dict[str, float], float]:

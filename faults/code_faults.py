@@ -28,7 +28,7 @@ BREAKS = {
     "infer": ("vad/components/reconstruction.py", "views.view(name)(images)", 'views.view("identity")(images)'),
     "motion": ("vad/quality/reading.py", "unflip=undo.unflip, denoise", "unflip=False, denoise"),
     "train_predictor": ("stages/train_predictor.py", "runtime.seed(settings.seed)", "pass"),
-    "predict": ("vad/components/prediction.py", "predictor.load(weights)", 'predictor.make("unet", 4)'),
+    "predict": ("vad/components/prediction.py", "predictor.load(path)", 'predictor.make("unet", 4)'),
     "memory": ("vad/components/memory.py", 'found, f"remembering {split}"', 'found[1:], f"remembering {split}"'),
     "objects": (
         "vad/components/objects.py",

@@ -11,6 +11,7 @@ every component with a weight, calibrated, on top of each other. Both read what 
 import argparse
 import sys
 from collections.abc import Callable, Collection, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -18,10 +19,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from experiments.results import PARTS
 from stages import PARAMS
 from vad import VadError, params, registry
-from vad.components import memory, motion, pooling, prediction, residual
+from vad.components import memory, motion, out_of_fold, pooling, prediction, residual
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import autoencoder, predictor
@@ -35,7 +35,8 @@ from matplotlib.axes import Axes
 
 FRAMES, COMPONENTS, DIAGNOSIS = Path("data/frames"), Path("data/components"), Path("data/diagnosis.csv")
 VALIDATION, RESIZED = Path("data/validation"), Path("data/resized")
-AUTOENCODER, PREDICTOR = Path("models/autoencoder.safetensors"), Path("models/predictor.safetensors")
+AUTOENCODER = out_of_fold.Weights(Path("models/autoencoder.safetensors"), Path("models/autoencoder_halves"))
+PREDICTOR = out_of_fold.Weights(Path("models/predictor.safetensors"), Path("models/predictor_halves"))
 LABELLED = Path("data/labelled_scores.csv")
 ERROR = "reconstruction"
 MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps("memory"), ERROR)
@@ -73,26 +74,19 @@ class Maps:
         moving = tuple(name for name in registry.maps("motion") if name in wanted)
         asked = settings.motion.model_copy(update={"components": moving})
         self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), asked) if moving else None
-        self.of_clip: dict[str, Callable[[clips.Clip], list[np.ndarray]]] = {}
-        if "prediction" in wanted:
-            network, size = predictor.load(PREDICTOR), settings.predict.batch_size
-            self.of_clip["prediction"] = lambda clip: prediction.cells_of(network, clip, size)
-        if "memory" in wanted:
-            remembered = memory.learned(settings, AUTOENCODER, PREDICTOR, RESIZED)
-            self.of_clip["memory"] = lambda clip: memory.cells_of(remembered, clip)
-        if ERROR in wanted:
-            autoencoding = autoencoder.load(AUTOENCODER)
-            self.of_clip[ERROR] = lambda clip: residual.cells_of(autoencoding, clip)
-        splits = (*PARTS.values(), "holdout") if self.of_clip else ()
+        names = [name for name in MAPPED if name in wanted and name not in moving]
+        folds = out_of_fold.folds_in(RESIZED) if names else {}
         self._small = {
             (split, clip.video): self._upright(split, clip)
-            for split in splits
+            for split in (out_of_fold.scored_splits(folds) if names else ())
             for clip in clips.open_resized(RESIZED, split)
         }
-        usual = [clip for (split, _), clip in self._small.items() if split == "holdout"]
+        self._halves = out_of_fold.halves(folds)
+        self.of_clip = {name: cache(partial(self._network, name, settings)) for name in names}
+        normal = [(split, clip) for (split, _), clip in self._small.items() if split in pooling.NORMAL]
         self.places = {
-            name: pooling.PlaceScales([cells for clip in usual for cells in found(clip)])
-            for name, found in self.of_clip.items()
+            name: pooling.PlaceScales([cells for split, clip in normal for cells in self._cells(name, split, clip)])
+            for name in names
         }
         self._seen: dict[tuple[str, str, str], list[np.ndarray]] = {}
         self._opened: tuple[tuple[str, str], clips.Clip | None] = (("", ""), None)
@@ -114,10 +108,24 @@ class Maps:
         for name in self.of_clip:
             clip = self._small[split, video]
             if (split, video, name) not in self._seen:
-                self._seen[split, video, name] = self.of_clip[name](clip)
+                self._seen[split, video, name] = self._cells(name, split, clip)
             cells = self._seen[split, video, name][position(clip, number)]
             found[name] = self.places[name].relative_to_place(cells)
         return found
+
+    def _cells(self, name: str, split: str, clip: clips.Clip) -> list[np.ndarray]:
+        return self.of_clip[name](self._halves[split, clip.video])(clip)
+
+    def _network(self, name: str, settings: params.Params, half: int) -> Callable[[clips.Clip], list[np.ndarray]]:
+        """What gives the cells of a map for the clips of a half, which had no part in it."""
+        encoder, forecaster = AUTOENCODER.of(half), PREDICTOR.of(half)
+        if name == "prediction":
+            return partial(prediction.cells_of, predictor.load(forecaster), batch_size=settings.predict.batch_size)
+        if name == ERROR:
+            return partial(residual.cells_of, autoencoder.load(encoder))
+        training = clips.open_resized(RESIZED, "train")
+        others = [clip for clip in training if half < 0 or self._halves["train", clip.video] != half]
+        return partial(memory.cells_of, memory.learned(settings, encoder, forecaster, others))
 
     def _whole(self, split: str, video: str) -> clips.Clip:
         key, clip = self._opened

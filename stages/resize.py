@@ -9,6 +9,7 @@ from PIL import Image
 
 from stages import CLIPS, PARAMS, made_of, run
 from vad import params
+from vad.components import out_of_fold
 from vad.data import clips
 from vad.quality import compression, repair
 from vad.storage import files, tables
@@ -19,17 +20,19 @@ STRESSED = ("validation", "test")
 
 
 def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
-    """Write into `resized` SPLIT/CLIP.npy, (T, size, size, 3) uint8, and SPLIT/index.csv (split, video, frame).
+    """Write into `resized` SPLIT/CLIP.npy, (T, size, size, 3) uint8, and SPLIT/index.csv (split, video, frame,
+    fold).
 
     compressed.csv there has the keys of the frames that were saved again as JPEG, as `stress` asks.
     """
     settings = params.load(PARAMS)
-    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    diagnosed = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
+    folds = out_of_fold.folds_of(diagnosed)
     denoise = settings.repair.denoise != "none"
     compressed = []
     kept = Store(CLIPS / "resize", made_of("resize", settings))
     for split in ("train", *tables.SCORED):
-        index = [pd.DataFrame(columns=tables.KEYS)]
+        index = [pd.DataFrame(columns=[*tables.KEYS, "fold"])]
         for opened in over_clips(clips.open_zips(clips.folder_of(frames, validation, split)), f"resizing {split}"):
             with opened as clip:
                 keys = clips.keys(split, [clip])
@@ -42,7 +45,7 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
                 clean = repair.repaired(clip, repair.found_in(diagnosed, split, clip), denoise=denoise)
                 write = partial(store, clip=clean, quality=quality, resize=settings.resize)
                 kept.file([clean.digest(), list(quality.items())], resized / split / f"{clip.video}.npy", write)
-            index.append(keys)
+            index.append(keys.assign(fold=folds[split, clip.video]))
             compressed.append(keys[[quality[number] is not None for number in keys["frame"]]])
         # One a split: what the test clips are does not touch what training depends on.
         tables.write_csv(resized / split / clips.INDEX, pd.concat(index))

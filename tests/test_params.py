@@ -242,7 +242,7 @@ def test_dvcs_run_cache_tells_every_tracked_parameter_apart() -> None:
     ("folds", "sections", "message"),
     [
         (0, {"predict": {"enabled": True}}, "data.folds = 0: prediction takes held-out frames; set it to 1"),
-        (4, {}, "data.folds = 4: reconstruction can't be scored out of fold; set it to 0 or 1"),
+        (4, {"train": {"weights": "a.pth"}}, r"data.folds = 4: an autoencoder that is given \(train.weights\) can't"),
         (17, {}, "data.folds = 17: must be an integer from 0 to 16"),
     ],
 )

@@ -234,12 +234,19 @@ class Params(Section):
             if not family.code or not registry.is_on(family, self):
                 continue
             if self.data.folds == 0 and family.held_out:
-                raise ValueError(f"data.folds = 0: {family.name} takes held-out frames; set it to 1, or turn that off")
+                raise ValueError(
+                    f"data.folds = 0: {family.name} takes held-out frames; set it to 1 or more, or turn that off"
+                )
             if self.data.folds > 1 and not family.out_of_fold:
                 raise ValueError(
                     f"data.folds = {self.data.folds}: {family.name} can't be scored out of fold; set it to 0 or 1, or "
                     "turn that off"
                 )
+        if self.data.folds > 1 and self.train.weights and registry.needs(self)["autoencoder"]:
+            raise ValueError(
+                f"data.folds = {self.data.folds}: an autoencoder that is given (train.weights) can't be scored out of "
+                "fold; unset train.weights, or set data.folds to 0 or 1"
+            )
         return self
 
     @model_validator(mode="after")

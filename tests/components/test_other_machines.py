@@ -60,7 +60,7 @@ def resized(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for one in found:
             np.save(folder / split / f"{one.video}.npy", one.array)
         index.append(clips.keys(split, found))
-        tables.write_csv(folder / split / clips.INDEX, index[-1])
+        tables.write_csv(folder / split / clips.INDEX, index[-1].assign(fold=-1))
     tables.write_csv(folder / "diagnosis.csv", pd.concat(index).assign(flipped=0, noisy=0))
     torch.manual_seed(3)
     saving.save(autoencoder.Autoencoder(), folder / "autoencoder.safetensors", {})
@@ -81,10 +81,11 @@ def scored(resized: Path, threads: int, batch_size: int) -> np.ndarray:
     }
     settings = DEFAULT.model_copy(update=changes)
     weights, prediction_weights = resized / "autoencoder.safetensors", resized / "predictor.safetensors"
+    encoders, forecasters, diagnosis = (weights, resized), (prediction_weights, resized), resized / "diagnosis.csv"
     found = [
-        reconstruction.measure(settings, Store(), weights, resized),
-        prediction.measure(settings, Store(), prediction_weights, resized, resized / "diagnosis.csv"),
-        memory.measure(settings, Store(), weights, prediction_weights, resized, resized / "diagnosis.csv"),
+        reconstruction.measure(settings, Store(), *encoders, resized),
+        prediction.measure(settings, Store(), *forecasters, resized, diagnosis),
+        memory.measure(settings, Store(), *encoders, *forecasters, resized, diagnosis),
     ]
     return np.hstack([table.drop(columns=tables.KEYS).to_numpy() for table in found])
 

@@ -303,13 +303,6 @@ def test_every_page_says_alike_how_labels_guided_the_search(page: str) -> None:
     assert " ".join(GUIDED.split()) in " ".join(text.split())
 
 
-def test_the_former_best_is_the_candidate_that_held_out_clips_choose() -> None:
-    stated, experiments, found = past_the_ceiling.read()
-    assert {*stated["candidates"], *stated["later"]} <= set(experiments)
-    chosen = past_the_ceiling.chosen(stated, experiments, found)
-    assert chosen == "blocks"
-
-
 ENABLED = {"predict.enabled": True, "memory.enabled": True}
 
 
@@ -317,25 +310,3 @@ ENABLED = {"predict.enabled": True, "memory.enabled": True}
 def test_a_memory_trains_what_it_sees_with(features: str, trained: int) -> None:
     settings = {"memory.features": features, "aggregate.weights": {"prediction_max": 1, "memory_max": 1}} | ENABLED
     assert Experiment("one", 0, settings).networks() == trained
-
-
-def test_within_the_tie_the_candidate_that_trains_less_is_chosen() -> None:
-    weights = {"plain": {"flow_max": 1}, "network": {"flow_max": 1, "memory_max": 1}, "worse": {"background_max": 1}}
-    weights["both"] = {"pixel_l1": 1, "prediction_max": 1}
-    switched = {"plain": [], "network": ["memory"], "worse": [], "both": ["predict"]}
-    experiments = {
-        name: Experiment(
-            name, 0, {"aggregate.weights": chosen} | {f"{stage}.enabled": True for stage in switched[name]}
-        )
-        for name, chosen in weights.items()
-    }
-    assert [experiments[name].networks() for name in weights] == [0, 1, 0, 2]
-    scores = {"plain": 0.79, "network": 0.80, "worse": 0.785, "both": 0.81}
-    found = {"data": {name: {"figures": {"validation": {FIGURE: ap}}} for name, ap in scores.items()}}
-    stated = {"candidates": list(scores), "later": [], "chosen_on": ["data"], "tie": 0.02}
-    assert past_the_ceiling.chosen(stated, experiments, found) == "plain"
-    assert past_the_ceiling.chosen(stated | {"tie": 0.015}, experiments, found) == "network"
-    for ap, expected in ((0.809, "plain"), (0.811, "late")):
-        with_late = {"data": found["data"] | {"late": {"figures": {"validation": {FIGURE: ap}}}}}
-        assert past_the_ceiling.chosen(stated | {"later": ["late"]}, experiments, with_late) == expected
-    assert past_the_ceiling.chosen(stated | {"tie": 0.0}, experiments, found) == "both"

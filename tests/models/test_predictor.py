@@ -105,11 +105,11 @@ def test_every_level_reaches_the_prediction_past_those_that_lie_deeper(cut: int)
 
 @pytest.mark.parametrize(("network", "epochs"), [("unet", 10), ("convlstm", 15)])
 def test_of_a_moving_square_it_learns_more_than_to_copy_the_last_frame(network: str, epochs: int) -> None:
-    """Held out is another clip, over another background."""
+    """It is judged on another clip, over another background."""
     walks = [walk(19, seed=seed) for seed in range(3, 9)]
     _, history = fit(walks, network=network, epochs=epochs, batch_size=4, learning_rate=1e-3)
-    copied = history["holdout"][0]
-    assert history["holdout"].min() < 0.7 * copied
+    copied = history["inner"][0]
+    assert history["inner"].min() < 0.7 * copied
 
 
 def test_the_state_of_a_convlstm_carries_what_only_earlier_frames_showed() -> None:
@@ -123,15 +123,15 @@ def test_the_state_of_a_convlstm_carries_what_only_earlier_frames_showed() -> No
     assert not torch.allclose(model(past), model(other))
 
 
-def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_keeps_the_weights_of_the_lowest_inner_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([0.1, 0.9, 0.8, 0.5, 0.6, 0.7, 0.4])
     weights = []
 
-    def given(fabric: object, network: torch.nn.Module, drawn: object) -> float:
+    def given(fabric: object, network: torch.nn.Module, *_: object) -> float:
         weights.append([tensor.clone() for tensor in network.parameters()])
         return next(losses)
 
-    monkeypatch.setattr(predictor_training, "held_out_loss", given)
+    monkeypatch.setattr(predictor_training, "loss_over", given)
     monkeypatch.setattr(predictor_training, "PATIENCE", 2)
     model, history = fit(epochs=6)
     assert history["epoch"].tolist() == [0, 1, 2, 3, 4, 5] and history["steps"].tolist() == [0, 2, 4, 6, 8, 10]
@@ -143,7 +143,7 @@ def test_it_keeps_the_weights_of_the_lowest_held_out_loss(monkeypatch: pytest.Mo
 def test_the_learning_rate_falls_where_the_loss_no_longer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
     losses = iter([7.0, 9.0, 8.0, *[8.5] * 20])  # the untrained network is no lower bound
-    monkeypatch.setattr(predictor_training, "held_out_loss", lambda *_: next(losses))
+    monkeypatch.setattr(predictor_training, "loss_over", lambda *_: next(losses))
     epoch = predictor_training._epoch
 
     def watched(fabric: object, network: object, optimizer: torch.optim.Optimizer, *rest: object) -> list[float]:
@@ -181,14 +181,10 @@ def test_killed_training_resumes_to_the_same_weights(
     """Two steps an epoch; the learning rate falls after epoch 3, and the best weights are those of epoch 2."""
     monkeypatch.setattr(resumable, "KEPT_EVERY", 0)
     monkeypatch.setattr(predictor_training, "LOWERED_AFTER", 1)
-    measured = predictor_training.held_out_loss
+    measured = predictor_training.loss_over
     losses = [0.9, 0.5, 0.3, 0.4, 0.35, 0.36]
     # What is measured is replaced by what suits this test, by the number of steps before it.
-    monkeypatch.setattr(
-        predictor_training,
-        "held_out_loss",
-        lambda fabric, mean, drawn: losses[taken // 2] + 0 * measured(fabric, mean, drawn),
-    )
+    monkeypatch.setattr(predictor_training, "loss_over", lambda *of: losses[taken // 2] + 0 * measured(*of))
     taken, goal, loss_of = 0, 0, predictor_training.loss_of
 
     def counted(predicted: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
@@ -216,7 +212,7 @@ def test_killed_training_resumes_to_the_same_weights(
 
 def test_bf16_trains() -> None:
     _, history = fit(precision="bf16-mixed", epochs=1)
-    assert np.isfinite(history["holdout"]).all()
+    assert np.isfinite(history["inner"]).all()
 
 
 def test_a_loss_that_is_no_number_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,14 +227,16 @@ def test_no_training_window_crosses_a_gap() -> None:
     numbers = [3, 4, 5, 6, 7, 10, 11, 12, 14, 15, 16, 17]
     array = np.zeros((12, 16, 16, 3), np.uint8)
     array[:] = np.array(numbers, np.uint8)[:, None, None, None]
-    found = predictor_training.windows([clip(array[:2], numbers[:2]), clip(array, numbers)], HISTORY, "train")
+    found = predictor_training.windows([clip(array[:2], numbers[:2]), clip(array, numbers)], HISTORY)
     assert found == [(1, 3), (1, 4), (1, 11)]
     (batch,) = predictor.batches([clip(array), clip(array, numbers)], found, HISTORY, SETTINGS.batch_size)
     assert batch[..., 0, 0, 0].tolist() == [[3, 4, 5, 6], [4, 5, 6, 7], [14, 15, 16, 17]]
 
 
 def test_clips_without_enough_consecutive_frames_are_named() -> None:
-    with pytest.raises(VadError, match=r"predict.history = 3: no 4 consecutive frames in any clip of train; lower"):
+    with pytest.raises(
+        VadError, match=r"predict.history = 3: no 4 consecutive frames in any training clip .* fitted on; lower"
+    ):
         fit([clip(walking_square(6, (32, 32)), [0, 1, 2, 4, 5, 6])])
 
 
@@ -313,7 +311,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             index.append(clips.keys(split, [clip(array, list(range(3, 19)), video)]))
     table = pd.concat(index, ignore_index=True)
     for split in KEYS_OF:
-        tables.write_csv(tmp_path / "resized" / split / clips.INDEX, table[table["split"] == split])
+        rows = table[table["split"] == split].assign(fold=-1)
+        tables.write_csv(tmp_path / "resized" / split / clips.INDEX, rows)
     flipped = (table["split"] == "test") & (table["frame"] % 8 == 3)
     tables.write_csv(tmp_path / "diagnosis.csv", table.assign(flipped=flipped.astype(int), noisy=0))
     monkeypatch.chdir(tmp_path)
@@ -333,8 +332,9 @@ def configure(**changes: object) -> None:
 
 
 def run_stages(weights: Path, components: Path, metrics: Path) -> None:
-    train_predictor.main(NEEDS / "predictor", Path("resized"), weights, metrics)
-    measuring.main(NEEDS / "prediction", weights, Path("resized"), Path("diagnosis.csv"), components)
+    halves = weights.parent / "halves"
+    train_predictor.main(NEEDS / "predictor", Path("resized"), weights, halves, metrics)
+    measuring.main(NEEDS / "prediction", weights, halves, Path("resized"), Path("diagnosis.csv"), components)
 
 
 def outputs(name: str) -> tuple[Path, Path, Path]:
@@ -348,12 +348,14 @@ def test_the_stage_scores_every_frame_and_two_runs_give_the_same_files(project: 
     weights, components, metrics = outputs("first")
     table = tables.read_components(components)
     scored = pd.concat([tables.read_csv(Path("resized", split, clips.INDEX), tables.KEYS) for split in tables.SCORED])
-    pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
+    scored = scored.reset_index(drop=True)[tables.KEYS]
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored, check_dtype=False)
     assert table.columns[3:].tolist() == [f"prediction_{pool}" for pool in registry.POOLS]
     assert np.isfinite(table[table.columns[3:]].to_numpy()).all()
     figures = json.loads(metrics.read_text())
-    assert figures["needed"] and figures["epochs"] == 2 and figures["windows"] == 26 and figures["steps"] == 8
-    assert len(figures["loss"]["train"]) == 2 and figures["holdout"] == min(figures["loss"]["holdout"])
+    assert figures["needed"] and figures["epochs"] == 2 and figures["windows"] == 13 and figures["steps"] == 4
+    assert len(figures["loss"]["train"]) == 2 and figures["inner"] == min(figures["loss"]["inner"])
+    assert figures["inner_split"] == {"02": 16} and figures["holdout"] > 0 and "halves" not in figures
 
     model = predictor.load(weights)
     assert model.history == HISTORY
@@ -378,8 +380,8 @@ def test_disabled_it_writes_nothing_and_loads_no_torch(project: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from stages import components, train_predictor; "
         "weights, table, metrics = map(Path, sys.argv[1:]); needs, resized = Path('needs'), Path('resized'); "
-        "train_predictor.main(needs / 'predictor', resized, weights, metrics); "
-        "components.main(needs / 'prediction', weights, resized, Path('diagnosis.csv'), table); "
+        "train_predictor.main(needs / 'predictor', resized, weights, Path('halves'), metrics); "
+        "components.main(needs / 'prediction', weights, Path('halves'), resized, Path('diagnosis.csv'), table); "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(

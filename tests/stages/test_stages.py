@@ -47,11 +47,13 @@ TINY = {
 }
 COMPONENTS, DIAGNOSIS = Path("data/components"), Path("data/diagnosis.csv")
 PREDICTOR = Path("models/predictor.safetensors")
+HALVES = Path("models/halves")
+"""Without folds both networks' files there hold the same: no weights."""
 RECONSTRUCTION, GIVEN = COMPONENTS / "reconstruction.npz", COMPONENTS / "given.npz"
 NEEDS = Path("data/needs")
 TRAIN = (
     NEEDS / "autoencoder", Path("data/resized"),
-    Path("models/ae.safetensors"), Path("metrics/train.json"), Path("metrics/loss.csv"),
+    Path("models/ae.safetensors"), HALVES, Path("metrics/train.json"), Path("metrics/loss.csv"),
 )  # fmt: skip
 
 
@@ -78,16 +80,16 @@ def run_every_stage() -> None:
     )  # fmt: skip
     resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
     train.main(*TRAIN)
-    components.main(NEEDS / "reconstruction", TRAIN[2], Path("data/resized"), RECONSTRUCTION)
+    components.main(NEEDS / "reconstruction", *TRAIN[2:4], Path("data/resized"), RECONSTRUCTION)
     frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
     components.main(NEEDS / "motion", *frames, COMPONENTS / "motion.npz")
-    train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, Path("metrics/predictor.json"))
+    train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, HALVES, Path("metrics/predictor.json"))
     networks(NEEDS, Path("data/resized"), PREDICTOR, COMPONENTS)
     components.main(NEEDS / "objects", *frames, COMPONENTS / "objects.npz")
     components.main(NEEDS / "given", DIAGNOSIS, GIVEN)
     aggregate.main(COMPONENTS, DIAGNOSIS, Path("data/scores.csv"))
     evaluate.main(
-        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), TRAIN[3], GIVEN,
+        Path("data/scores.csv"), Path("data/validation"), Path("data/labels"), TRAIN[4], GIVEN,
         Path("data/labelled.csv"), Path("metrics/summary.json"), Path("metrics/evaluation.json"),
         Path("metrics/shares.csv"), Path("metrics/plots"),
     )  # fmt: skip
@@ -122,14 +124,14 @@ def poisoned(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def networks(needed: Path, resized: Path, weights: Path, to: Path) -> None:
     """Run the stages `predict` and `memory`."""
-    components.main(needed / "prediction", weights, resized, DIAGNOSIS, to / "prediction.npz")
-    components.main(needed / "memory", TRAIN[2], weights, resized, DIAGNOSIS, to / "memory.npz")
+    components.main(needed / "prediction", weights, HALVES, resized, DIAGNOSIS, to / "prediction.npz")
+    components.main(needed / "memory", *TRAIN[2:4], weights, HALVES, resized, DIAGNOSIS, to / "memory.npz")
 
 
 def run_family(name: str, table: Path) -> bytes:
     """The table of a component family, as its stage in dvc.yaml writes it."""
     inputs = {
-        "reconstruction": (TRAIN[2], Path("data/resized")),
+        "reconstruction": (*TRAIN[2:4], Path("data/resized")),
         "motion": (Path("data/frames"), Path("data/validation"), DIAGNOSIS),
     }
     components.main(NEEDS / name, *inputs[name], table)
@@ -263,10 +265,10 @@ def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: 
 
 def test_training_again_gives_the_same_file(project: Path, poisoned: Path) -> None:
     assert (poisoned / TRAIN[2]).read_bytes() == TRAIN[2].read_bytes()
-    assert (poisoned / TRAIN[4]).read_bytes() == TRAIN[4].read_bytes()
-    history = pd.read_csv(TRAIN[4])
+    assert (poisoned / TRAIN[5]).read_bytes() == TRAIN[5].read_bytes()
+    history = pd.read_csv(TRAIN[5])
     assert history["epoch"].tolist() == [0, 1, 2] and history["train"][1:].is_monotonic_decreasing
-    figures = json.loads(TRAIN[3].read_text())
+    figures = json.loads(TRAIN[4].read_text())
     assert figures["frames"] == 180 and figures["epoch"] == 2
     for name in training.COLLAPSE:
         assert (figures["untrained"][name], figures[name]) == (history[name].iloc[0], history[name].iloc[-1])
@@ -275,7 +277,7 @@ def test_training_again_gives_the_same_file(project: Path, poisoned: Path) -> No
 def test_infer_has_every_component_of_every_view_of_every_scored_frame(project: Path) -> None:
     table = tables.read_components(RECONSTRUCTION)
     scored = pd.concat([tables.read_csv(Path("data/resized", s, clips.INDEX), tables.KEYS) for s in tables.SCORED])
-    pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True), check_dtype=False)
+    pd.testing.assert_frame_equal(table[tables.KEYS], scored.reset_index(drop=True)[tables.KEYS], check_dtype=False)
     assert list(table.columns[3:]) == [
         f"{name}/{view}" for view in registry.VIEWS for name in registry.maps("reconstruction")
     ]
@@ -312,8 +314,8 @@ def test_what_is_not_needed_leaves_no_weights_and_no_components_and_says_so(proj
 def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: Path, tmp_path: Path) -> None:
     settings(**TINY, aggregate={"weights": {"flow_local": 1.0}, "normalise": "calibrated"})
     check.main(tmp_path / "params.ok", tmp_path)
-    train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "wmc"))
-    components.main(tmp_path / "reconstruction", tmp_path / "w", Path("none"), tmp_path / "reconstruction.npz")
+    train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "whmc"))
+    components.main(tmp_path / "reconstruction", *(tmp_path / n for n in "whn"), tmp_path / "reconstruction.npz")
     for family in ("motion", "prediction", "memory", "objects", "given"):
         shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
     aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")
@@ -329,9 +331,10 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
     check.main(tmp_path / "params.ok", tmp_path)
     for run in ("one", "two"):
         to = tmp_path / run
-        train_predictor.main(tmp_path / "predictor", resized, to / "weights", to / "metrics.json")
+        train_predictor.main(tmp_path / "predictor", resized, to / "weights", HALVES, to / "metrics.json")
         networks(tmp_path, resized, to / "weights", to)
-    learned = memory.learned(params.load(Path("params.yaml")), TRAIN[2], to / "weights", resized)
+    training = clips.open_resized(resized, "train")
+    learned = memory.learned(params.load(Path("params.yaml")), TRAIN[2], to / "weights", training)
     settings(**TINY)
     assert (tmp_path / "one" / "weights").read_bytes() == (tmp_path / "two" / "weights").read_bytes()
     assert len(json.loads((to / "metrics.json").read_text())["loss"]["train"]) == 2
@@ -472,7 +475,7 @@ def test_the_summary_holds_a_dozen_figures_at_most_and_they_are_those_of_the_eva
         assert short["ap_eq"] == pytest.approx(evaluation[part]["ap_at_prevalence"], abs=5e-5)
         assert short["auc"] == pytest.approx(evaluation[part]["auroc"], abs=5e-5)
         assert evaluation[part]["ranking"].startswith(short["rank"])
-    assert summary["loss"] == pytest.approx(json.loads(TRAIN[3].read_text())["train"], abs=5e-7)
+    assert summary["loss"] == pytest.approx(json.loads(TRAIN[4].read_text())["train"], abs=5e-7)
 
 
 def test_the_alarm_s_threshold_comes_from_held_out_frames_alone(project: Path, tmp_path: Path) -> None:
@@ -481,7 +484,7 @@ def test_the_alarm_s_threshold_comes_from_held_out_frames_alone(project: Path, t
     def alarmed(scores: pd.DataFrame, given: Path = GIVEN) -> dict[str, dict[str, float]]:
         tables.write_csv(tmp_path / "scores.csv", scores)
         evaluate.main(
-            tmp_path / "scores.csv", Path("data/validation"), Path("data/labels"), TRAIN[3], given,
+            tmp_path / "scores.csv", Path("data/validation"), Path("data/labels"), TRAIN[4], given,
             tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
             tmp_path / "shares.csv", tmp_path / "plots",
         )  # fmt: skip
@@ -518,7 +521,7 @@ def test_poisoned_test_frames_and_labels_move_neither_weights_nor_calibration_no
 def test_evaluate_without_labels_reports_validation_alone(project: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     evaluate.main(
-        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", TRAIN[3], GIVEN,
+        Path("data/scores.csv"), Path("data/validation"), tmp_path / "labels", TRAIN[4], GIVEN,
         tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
         tmp_path / "shares.csv", tmp_path / "plots",
     )  # fmt: skip
@@ -572,17 +575,17 @@ def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: P
     diagnosed = tmp_path / "diagnosis.csv", tmp_path / "diagnosis.json", tmp_path / "diagnosis.png"
     diagnose.main(to["frames"], to["validation"], Path("data/labels"), *diagnosed)
     resize.main(to["frames"], to["validation"], diagnosed[0], to["resized"])
-    trained = tmp_path / "ae.safetensors", tmp_path / "train.json", tmp_path / "loss.csv"
+    trained = tmp_path / "ae.safetensors", tmp_path / "halves", tmp_path / "train.json", tmp_path / "loss.csv"
     train.main(NEEDS / "autoencoder", to["resized"], *trained)
     reconstructed = to["components"] / "reconstruction.npz"
-    components.main(NEEDS / "reconstruction", trained[0], to["resized"], reconstructed)
+    components.main(NEEDS / "reconstruction", *trained[:2], to["resized"], reconstructed)
     for family in ("motion", "prediction", "memory", "objects", "given"):
         tables.write_components(to["components"] / f"{family}.npz", tables.empty())
     aggregate.main(to["components"], diagnosed[0], tmp_path / "scores.csv")
 
     def evaluated(truth: Path) -> list[str]:
         evaluate.main(
-            tmp_path / "scores.csv", to["validation"], truth, trained[1], GIVEN,
+            tmp_path / "scores.csv", to["validation"], truth, trained[2], GIVEN,
             tmp_path / "labelled.csv", tmp_path / "summary.json", tmp_path / "evaluation.json",
             tmp_path / "shares.csv", tmp_path / "plots",
         )  # fmt: skip
@@ -592,7 +595,7 @@ def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: P
     assert evaluated(tmp_path / "none") == [] and evaluated(Path("data/labels")) == ["benchmark"]
     submission.main(tmp_path / "scores.csv", Path("data/raw"), tmp_path / "submission.csv")
     settings(**TINY)
-    figures = json.loads(trained[1].read_text())
+    figures = json.loads(trained[2].read_text())
     assert figures["frames"] == 5 * 60 and "holdout" not in figures
     assert json.loads((tmp_path / "data.json").read_text()).keys() >= {"train", "test"}
     assert set(tables.read_csv(tmp_path / "scores.csv", ["split"])["split"]) == {"test"}

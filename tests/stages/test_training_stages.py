@@ -24,9 +24,11 @@ from vad.storage import files, needs, tables
 TOP = Path(__file__).parents[2]
 RESIZED = Path("resized")
 STAGES: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
-    "train": (train.main, ("needs/autoencoder", "resized", "models/a.safetensors", "metrics.json", "loss.csv")),
-    "train_predictor": (train_predictor.main, ("needs/predictor", "resized", "models/p.safetensors", "metrics.json")),
-}
+    "train": (train.main, ("needs/autoencoder", "resized", "models/a.safetensors", "halves", "a.json", "loss.csv")),
+    "train_predictor": (
+        train_predictor.main, ("needs/predictor", "resized", "models/p.safetensors", "halves", "p.json")
+    ),
+}  # fmt: skip
 LAST_WRITES = [
     ("train", saving, "save"),
     ("train", tables, "write_csv"),
@@ -54,16 +56,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write_clip(split: str, seed: int) -> None:
     array = walking_square(24, (32, 32), seed, speed=2)
     np.save(RESIZED / split / "01.npy", array)
-    table = pd.DataFrame({"split": split, "video": "01", "frame": range(24)})
+    table = pd.DataFrame({"split": split, "video": "01", "frame": range(24), "fold": -1})
     tables.write_csv(RESIZED / split / clips.INDEX, table)
 
 
 def run(stage: str, to: str = ".") -> list[Path]:
-    """Run a stage; its outputs go into the folder `to`."""
+    """Run a stage; the files that it writes, in the folder `to`."""
     main, (needed, resized, *outputs) = STAGES[stage]
-    paths = [Path(to) / output for output in outputs]
-    main(Path(needed), Path(resized), *paths)
-    return paths
+    weights, halves, *others = [Path(to) / output for output in outputs]
+    main(Path(needed), Path(resized), weights, halves, *others)
+    return [weights, *(halves / f"{half}.safetensors" for half in (0, 1)), *others]
 
 
 def checkpoints() -> list[Path]:
@@ -159,10 +161,11 @@ CHANGES: dict[str, tuple[set[str], Callable[[pytest.MonkeyPatch], None]]] = {
     "training data": ({"data"}, lambda _: write_clip("train", 7)),
     "held-out data": ({"holdout"}, lambda _: write_clip("holdout", 7)),
 }
+# The losses on held-out frames are part of the autoencoder's record; the predictor's training does not look at them.
+ALL_CHANGES = [(stage, change) for stage in STAGES for change in CHANGES][:-1]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("stage", "change"), ALL_CHANGES)
 def test_a_checkpoint_is_of_one_code_seed_setting_and_data(
     stage: str, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ K. Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022.
 remember are chosen from PER_FRAME patches of a training frame on average, drawn at random.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +21,10 @@ from torchvision.models import get_model  # isort: skip
 from torchvision.models.feature_extraction import create_feature_extractor  # isort: skip
 
 from vad import VadError, registry
-from vad.components import pooling
+from vad.components import out_of_fold, pooling
+from vad.components.out_of_fold import Part, Weights
 from vad.data import clips
+from vad.data.clips import Clip
 from vad.data.sampling import evenly_spaced
 from vad.models import autoencoder, predictor, runtime, weights
 from vad.models.autoencoder import to_images
@@ -43,24 +46,42 @@ _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2,
 
 
 def measure(
-    settings: Params, kept: Store, encoder: Path, forecaster: Path, resized: Path, diagnosis: Path
+    settings: Params,
+    kept: Store,
+    encoder: Path,
+    encoder_halves: Path,
+    forecaster: Path,
+    forecaster_halves: Path,
+    resized: Path,
+    diagnosis: Path,
 ) -> pd.DataFrame:
     """The keys and memory_POOL for every one of pooling.POOLS, of every scored frame.
 
-    `encoder` and `forecaster` are weights of the autoencoder and of the predictor; `resized` holds a folder a split.
+    `encoder` and `forecaster` are weights of the autoencoder and of the predictor, and there is a folder each of those
+    of the halves; `resized` holds a folder a split.
     """
-    remembered = Lazy(lambda: learned(settings, encoder, forecaster, resized))
-    taught = [clip.digest() for clip in clips.open_resized(resized, "train")]
-    files = [path for path in (encoder, forecaster, settings.memory.weights) if path and path.exists()]
-    origin = [*map(store.digest_of_file, files), taught]
+    encoders, forecasters = Weights(encoder, encoder_halves), Weights(forecaster, forecaster_halves)
     diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
-    seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in tables.SCORED}
-    cells = pooling.cells_of_clips(kept, seen, "memory", origin, lambda clip: cells_of(remembered.get(), clip))
-    return pooling.table(cells, seen, "memory")
+    folds = out_of_fold.folds_in(resized)
+    splits = out_of_fold.scored_splits(folds)
+    seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in splits}
+    training = clips.open_resized(resized, "train")
+    contents = {clip.video: clip.digest() for clip in training}
+
+    def learn(part: Part[Clip]) -> tuple[Any, Callable[[Clip], store.Arrays]]:
+        networks = encoders.of(part.fold), forecasters.of(part.fold)
+        files = [path for path in (*networks, settings.memory.weights) if path and path.exists()]
+        origin = [*map(store.digest_of_file, files), [contents[clip.video] for clip in part.training]]
+        remembered = Lazy(partial(learned, settings, *networks, part.training))
+        return origin, lambda clip: {"cells": np.stack(cells_of(remembered.get(), clip))}
+
+    parts = out_of_fold.parts(training, seen, out_of_fold.halves(folds))
+    found = out_of_fold.measured(kept, "memory", parts, learn)
+    return pooling.table({key: arrays["cells"] for key, arrays in found.items()}, seen, "memory", folds)
 
 
-def learned(settings: Params, encoder: Path, forecaster: Path, resized: Path) -> "Memory":
-    """The patches of training frames that are remembered."""
+def learned(settings: Params, encoder: Path, forecaster: Path, training: Sequence[clips.Clip]) -> "Memory":
+    """The patches of resized training clips that are remembered."""
     fabric, chosen = runtime.fabric(), settings.memory
     network: autoencoder.Autoencoder | predictor.Predictor | Pretrained
     if chosen.features == "autoencoder":
@@ -71,8 +92,7 @@ def learned(settings: Params, encoder: Path, forecaster: Path, resized: Path) ->
         network = Pretrained(chosen.features, chosen.weights)
     fabric.to_device(network.eval().requires_grad_(False))
     remembered = Memory(network, chosen.layers, chosen.neighbours, torch.device(fabric.device))
-    training = [seen_by(remembered, clip) for clip in clips.open_resized(resized, "train")]
-    remembered.learn(sampled(training), chosen.patches, settings.seed)
+    remembered.learn(sampled([seen_by(remembered, clip) for clip in training]), chosen.patches, settings.seed)
     return remembered
 
 

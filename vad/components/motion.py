@@ -4,7 +4,7 @@ No network is trained. What is normal comes from training frames: the background
 frame has its own scale and its own usual directions.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 from vad import VadError
 from vad.components import out_of_fold, pooling, regions
 from vad.components.directions import Directions, bins
+from vad.components.out_of_fold import Part
 from vad.data import clips
 from vad.data.clips import Clip
 from vad.data.sampling import evenly_spaced
@@ -25,7 +26,7 @@ from vad.quality import reading, repair
 from vad.quality.diagnosis import backgrounds, luma
 from vad.storage import store, tables
 from vad.storage.progress import parallel
-from vad.storage.store import Job, Lazy, Store
+from vad.storage.store import Lazy, Store
 
 CELL = 8
 """Pixels along the side of a cell; a block of three is about as wide as a person is in Ped2 and Avenue."""
@@ -111,14 +112,14 @@ def measure(settings: Params, kept: Store, frames: Path, validation: Path, diagn
     training = clips.open_zips(frames / "train")
     contents = {clip.video: clip.digest() for clip in training}
     sample = Lazy(partial(Sample, training, settings.motion))
-    jobs = {}
-    for part in out_of_fold.parts(training, seen, folds):
+
+    def learn(part: Part[Clip]) -> tuple[Any, Callable[[Clip], store.Arrays]]:
         taught = [[*contents.values()], [clip.video for clip in part.training]]
         normality = Lazy(partial(_learned, part.training, settings.motion, sample))
-        for split, clip in part.scored:
-            jobs[split, clip.video] = Job([taught, clip.digest()], partial(_scored, normality, clip))
-    found = dict(zip(jobs, map(store.to_table, kept.all(list(jobs.values()), "motion")), strict=True))
-    parts = [clips.keys(s, [clip]).join(found[s, clip.video]) for s in splits for clip in seen[s]]
+        return taught, partial(_scored, normality)
+
+    found = out_of_fold.measured(kept, "motion", out_of_fold.parts(training, seen, folds), learn)
+    parts = [clips.keys(s, [clip]).join(store.to_table(found[s, clip.video])) for s in splits for clip in seen[s]]
     return pd.concat(parts, ignore_index=True)
 
 

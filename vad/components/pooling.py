@@ -4,15 +4,15 @@ An event covers a few percent of a frame, so the mean over the frame drowns it; 
 the camera say, may be nothing anywhere else.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from vad.components.out_of_fold import Key
 from vad.data import clips
-from vad.storage.store import Job, Store
+from vad.data.clips import Clip
 
 BLOCK = 3
 """Cells along the side of a block."""
@@ -21,6 +21,8 @@ SIDES = (1, BLOCK, 5, 9)
 TOP = 0.01
 """Share of the blocks that `top` averages, at least one."""
 QUANTILE = 0.99
+NORMAL = ("holdout", "train")
+"""The splits whose frames say what is usual, where they have cells."""
 LEAST = 0.01
 """The least deviation of a frequency's logarithm: frames that are all alike have none."""
 
@@ -90,34 +92,24 @@ class PlaceScales:
         }
 
 
-def cells_of_clips(
-    kept: Store,
-    seen: dict[str, list[clips.Clip]],
-    what: str,
-    origin: Any,
-    cells_of: Callable[[clips.Clip], list[np.ndarray]],
-) -> dict[str, list[list[np.ndarray]]]:
-    """Split -> the cells (h, w) of each frame of each clip. `origin`: what they depend on besides the clip."""
+def table(
+    cells: Mapping[Key, Iterable[np.ndarray]], seen: Mapping[str, Sequence[Clip]], name: str, folds: Mapping[Key, int]
+) -> pd.DataFrame:
+    """The keys and NAME_POOL for every one of POOLS, from the cells (h, w) of each frame of each clip that is seen.
 
-    def job(clip: clips.Clip) -> Job:
-        return Job([origin, clip.digest()], lambda: {"cells": np.stack(cells_of(clip))})
-
-    found = iter(kept.all([job(clip) for split in seen for clip in seen[split]], what))
-    return {split: [list(next(found)["cells"]) for _ in seen[split]] for split in seen}
-
-
-def table(cells: dict[str, list[list[np.ndarray]]], seen: dict[str, list[clips.Clip]], name: str) -> pd.DataFrame:
-    """The keys and NAME_POOL for every one of POOLS, from the cells (h, w) of each frame of each clip, by split.
-
-    What is usual comes from held-out frames, not from those of training: a network has made its errors on these
-    small, and their patches are in a memory, so on that scale any other frame would look anomalous.
+    What is usual comes from frames that nothing was learned from, held out or scored out of fold: a network has made
+    its errors on those of training small, and their patches are in a memory, so on that scale any other frame would
+    look anomalous. What belongs to a fold is pooled by the other folds.
     """
-    scales = PlaceScales([frame for clip in cells["holdout"] for frame in clip])
-    pooled = pool_by_others(cells["holdout"])
-    others = [split for split in cells if split != "holdout"]
-    pooled += [scales.pool(frame) for split in others for clip in cells[split] for frame in clip]
-    keys = pd.concat([clips.keys(split, seen[split]) for split in ("holdout", *others)], ignore_index=True)
-    return pd.concat([keys, pd.DataFrame(pooled).add_prefix(f"{name}_")], axis=1)
+    keys = [(split, clip.video) for split in seen for clip in seen[split]]
+    pooled = pool_by_others([list(cells[key]) for key in keys if key[0] == "holdout"])
+    places = {}
+    for fold in {folds[key] for key in keys if key[0] != "holdout"}:
+        others = [key for key in keys if key[0] in NORMAL and (folds[key] != fold or fold < 0)]
+        places[fold] = PlaceScales([frame for key in others for frame in cells[key]])
+    pooled += [places[folds[key]].pool(frame) for key in keys if key[0] != "holdout" for frame in cells[key]]
+    rows = pd.concat([clips.keys(split, seen[split]) for split in seen], ignore_index=True)
+    return pd.concat([rows, pd.DataFrame(pooled).add_prefix(f"{name}_")], axis=1)
 
 
 def pool_by_others(found: Sequence[Sequence[np.ndarray]]) -> list[dict[str, float]]:

@@ -1,7 +1,8 @@
 """Reconstruction errors: score components of the autoencoder, one number a frame."""
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,15 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from vad import registry
-from vad.components import views
+from vad.components import out_of_fold, views
+from vad.components.out_of_fold import Part
 from vad.data import clips
 from vad.data.clips import MappedClip
 from vad.models import autoencoder, inference, runtime
 from vad.models.autoencoder import Autoencoder, to_images
 from vad.params import Params
-from vad.storage import store, tables
-from vad.storage.store import Job, Store
+from vad.storage import store
+from vad.storage.store import Store
 
 BLOCK = 16
 """Pixels along the side of a block of `block_max`."""
@@ -28,24 +30,27 @@ BATCH = 8
 """Frames that go through the network at a time, each as all of its views."""
 
 
-def measure(settings: Params, kept: Store, weights: Path, resized: Path) -> pd.DataFrame:
+def measure(settings: Params, kept: Store, weights: Path, halves: Path, resized: Path) -> pd.DataFrame:
     """The keys and COMPONENT/VIEW, float64, for every component in every view, of every scored frame.
 
-    `weights` are the autoencoder's; `resized` holds a folder a split. Raises VadError for a file that is none of it.
+    `weights` are the autoencoder's, in `halves` those of the halves; `resized` holds a folder a split. Raises VadError
+    for a file that is none of it.
     """
     precision = settings.infer.precision
     fabric = runtime.fabric(precision, "infer.precision")
-    model = inference.prepared(fabric, autoencoder.load(weights), precision)
-    origin = store.digest_of_file(weights)
-    seen = [(split, clip) for split in tables.SCORED for clip in clips.open_resized(resized, split)]
-    jobs = [Job([origin, clip.digest()], partial(_scored, fabric, model, clip)) for _, clip in seen]
-    found = zip(seen, kept.all(jobs, "reconstruction"), strict=True)
-    parts = [clips.keys(split, [clip]).join(store.to_table(rows)) for (split, clip), rows in found]
-    return pd.concat(parts, ignore_index=True)
+    networks = out_of_fold.Weights(weights, halves)
+    folds = out_of_fold.folds_in(resized)
+    seen = {split: clips.open_resized(resized, split) for split in out_of_fold.scored_splits(folds)}
 
+    def learn(part: Part[MappedClip]) -> tuple[Any, Callable[[MappedClip], store.Arrays]]:
+        path = networks.of(part.fold)
+        model = inference.prepared(fabric, autoencoder.load(path), precision)
+        return store.digest_of_file(path), lambda clip: store.of_table(score(fabric, model, clip))
 
-def _scored(fabric: Fabric, model: Autoencoder, clip: MappedClip) -> store.Arrays:
-    return store.of_table(score(fabric, model, clip))
+    parts = out_of_fold.parts([], seen, out_of_fold.halves(folds))
+    found = out_of_fold.measured(kept, "reconstruction", parts, learn)
+    rows = [clips.keys(s, [clip]).join(store.to_table(found[s, clip.video])) for s in seen for clip in seen[s]]
+    return pd.concat(rows, ignore_index=True)
 
 
 def score(fabric: Fabric, model: Autoencoder, clip: MappedClip) -> pd.DataFrame:

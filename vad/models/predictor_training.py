@@ -26,32 +26,33 @@ from vad.storage.progress import progress
 EPOCH_WINDOWS = 320
 """An epoch takes about that many of the training windows, evenly spaced: neighbours are nearly the same window."""
 CHECKED_WINDOWS = 64
-"""Held-out windows, evenly spaced and always the same, on which the loss is measured after each epoch."""
+"""Windows of the inner split, evenly spaced and always the same, on which the loss is measured after each epoch."""
 AVERAGING = 0.97
 """What the running mean of the weights keeps of itself at each step."""
 LOWERED_AFTER, LOWERED_TO = 5, 0.3
-"""After so many epochs without a lower held-out loss the learning rate falls to this part of what it was."""
+"""After so many epochs without a lower inner loss the learning rate falls to this part of what it was."""
 PATIENCE = 12
-"""Epochs without a lower held-out loss after which training ends: it is at its plateau."""
+"""Epochs without a lower inner loss after which training ends: it is at its plateau."""
 
 
 def fit(
     fabric: Fabric,
     model: Predictor,
     train: Sequence[Clip],
-    holdout: Sequence[Clip],
+    inner: Sequence[Clip],
     params: Predict,
     checkpoints: Checkpoints,
 ) -> pd.DataFrame:
     """Train `model` in place with Adam; it is left with a running mean of its weights, as it was at the best epoch.
 
-    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `holdout`, after it, of the running mean in
-    eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies the last frame: its `train`
-    is nan, and it is never the best. The learning rate falls, and at last training ends, where held-out loss no longer
-    does. What it draws comes from torch's global generator. `checkpoints`: as in training.fit. Raises VadError when
-    there is no window on either side or a loss is not finite.
+    Returns a row an epoch: `epoch`; `train`, the mean over its batches; `inner`, the loss on the clips `inner` after
+    it, of the running mean in eval mode; `steps` of the optimizer so far. Row 0 is the untrained network, which copies
+    the last frame: its `train` is nan, and it is never the best. The learning rate falls, and at last training ends,
+    where the inner loss no longer does. What it draws comes from torch's global generator. `checkpoints`: as in
+    training.fit. Raises VadError when there is no window on either side or a loss is not finite.
     """
-    chosen, checked = windows(train, params.history, "train"), _spaced(windows(holdout, params.history, "holdout"))
+    chosen = _some(windows(train, params.history), params.history, "training clip that the predictor is fitted on")
+    checked = _some(windows(inner, params.history), params.history, "training clip of its inner split")
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.share_batch_norms(fabric, model)
     network, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True))
@@ -60,21 +61,21 @@ def fit(
     # Batch norm's statistics of so few steps vary much: without the mean, held-out loss may double in an epoch.
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
 
-    def held_out(epoch: int) -> float:
-        ahead = batches(holdout, checked, params.history, params.batch_size)
+    def measured(epoch: int) -> float:
         # Of one process: when training ends depends on its last bits.
-        return fabric.broadcast(_finite(held_out_loss(fabric, mean.module, ahead), epoch, "held out"))
+        loss = loss_over(fabric, mean.module, inner, checked, params)
+        return fabric.broadcast(_finite(loss, epoch, "inner split"))
 
     with Resumable(fabric, checkpoints, model, optimizer, mean, schedule) as run:
         if not run.history:
             _drawn(len(chosen))  # not used: with this draw a seed gives the same weights as ever
-            run.history.append({"epoch": 0, "train": math.nan, "holdout": held_out(0), "steps": 0})
+            run.history.append({"epoch": 0, "train": math.nan, "inner": measured(0), "steps": 0})
         while not _ended(run.history, params.epochs):
             _epoch(fabric, network, optimizer, mean, _left(fabric, run, train, chosen, params), run)
             epoch, steps = len(run.history), run.history[-1]["steps"] + len(run.losses)
-            row = {"epoch": epoch, "train": float(np.mean(run.losses)), "holdout": held_out(epoch), "steps": steps}
-            schedule.step(row["holdout"])
-            if row["holdout"] < min((past["holdout"] for past in run.history[1:]), default=math.inf):
+            row = {"epoch": epoch, "train": float(np.mean(run.losses)), "inner": measured(epoch), "steps": steps}
+            schedule.step(row["inner"])
+            if row["inner"] < min((past["inner"] for past in run.history[1:]), default=math.inf):
                 run.best = {name: tensor.clone() for name, tensor in mean.module.state_dict().items()}
             run.end_epoch(row)
     model.load_state_dict(run.best)
@@ -82,29 +83,30 @@ def fit(
 
 
 def _ended(history: list[dict[str, float]], epochs: int) -> bool:
-    """Whether all epochs are over, or PATIENCE of them without a lower held-out loss."""
+    """Whether all epochs are over, or PATIENCE of them without a lower inner loss."""
     over = len(history) - 1
     return over == epochs or (over > 0 and over - best_epoch(pd.DataFrame(history)) == PATIENCE)
 
 
 def best_epoch(history: pd.DataFrame) -> int:
-    """The epoch of `fit`'s table whose weights it left: the lowest held-out loss, the untrained network aside."""
-    return int(history["holdout"].to_numpy()[1:].argmin()) + 1
+    """The epoch of `fit`'s table whose weights it left: the lowest inner loss, the untrained network aside."""
+    return int(history["inner"].to_numpy()[1:].argmin()) + 1
 
 
-def windows(clips: Sequence[Clip], history: int, split: str) -> list[Window]:
-    """Every frame that `history` frames with the numbers just before its own precede: never across a gap.
-
-    Raises VadError, which names `split`, when there is none.
-    """
+def windows(clips: Sequence[Clip], history: int) -> list[Window]:
+    """Every frame that `history` frames with the numbers just before its own precede: never across a gap."""
     found = []
     for index, clip in enumerate(clips):
         # Numbers ascend: where the last is `history` above the first, none between is missing.
         ends = np.flatnonzero(clip.numbers[history:] - clip.numbers[:-history] == history) + history
         found += [Window(index, position) for position in ends.tolist()]
+    return found
+
+
+def _some(found: list[Window], history: int, where: str) -> list[Window]:
     if not found:
         raise VadError(
-            f"predict.history = {history}: no {history + 1} consecutive frames in any clip of {split}; "
+            f"predict.history = {history}: no {history + 1} consecutive frames in any {where}; "
             "lower predict.history or give longer clips"
         )
     return found
@@ -132,11 +134,6 @@ def _drawn(count: int) -> list[int]:
     stride = math.ceil(count / EPOCH_WINDOWS)
     spaced = range(int(torch.randint(stride, ())), count, stride)
     return [spaced[index] for index in torch.randperm(len(spaced)).tolist()]
-
-
-def _spaced(found: list[Window]) -> list[Window]:
-    """At most CHECKED_WINDOWS of the windows, evenly spaced, always the same."""
-    return [found[index] for index in evenly_spaced(len(found), CHECKED_WINDOWS)]
 
 
 def loss_of(predicted: Tensor, frame: Tensor) -> Tensor:
@@ -176,12 +173,12 @@ def _finite(loss: float, epoch: int, where: str) -> float:
 
 
 @torch.no_grad()
-def held_out_loss(fabric: Fabric, network: Any, drawn: Iterator[Tensor]) -> float:
-    """The mean loss over windows, in eval mode."""
+def loss_over(fabric: Fabric, network: Any, clips: Sequence[Clip], found: Sequence[Window], params: Predict) -> float:
+    """The mean loss, in eval mode, over at most CHECKED_WINDOWS of some windows of clips; nan where there is none."""
     network.eval()
-    total, count = 0.0, 0
-    for batch in drawn:
+    chosen = [found[index] for index in evenly_spaced(len(found), CHECKED_WINDOWS)]
+    total = 0.0
+    for batch in batches(clips, chosen, params.history, params.batch_size):
         frame, past = split(fabric.to_device(batch))
         total += loss_of(predict(network, past), frame).item() * len(batch)
-        count += len(batch)
-    return total / count
+    return total / len(chosen) if chosen else math.nan

@@ -18,12 +18,13 @@ def write(folder: Path, needed: Mapping[str, bool]) -> None:
         files.write_text(folder / name, TEXT[value])
 
 
-def write_no_weights(path: Path) -> None:
-    """Write the weights of a network that is not needed: none."""
+def write_no_weights(*paths: Path) -> None:
+    """Write the weights of networks that are not needed: none."""
     import safetensors.numpy  # here: NumPy takes a tenth of a second, and `check` writes no weights
 
-    with files.replacing(path) as temporary:
-        safetensors.numpy.save_file({}, temporary)
+    for path in paths:
+        with files.replacing(path) as temporary:
+            safetensors.numpy.save_file({}, temporary)
 
 
 def read(path: Path) -> bool:
