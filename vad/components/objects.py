@@ -7,10 +7,10 @@ representations, 2022 (AI-VAD), whose nearest neighbours these are; and of patch
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from vad import VadError
 from vad.components import motion, out_of_fold
 from vad.components.directions import BINS, bins
 from vad.components.motion import Pair
+from vad.components.out_of_fold import Part
 from vad.components.regions import QUANTILE
 from vad.data import clips
 from vad.data.clips import Clip
@@ -61,14 +62,14 @@ def measure(settings: Params, kept: Store, frames: Path, validation: Path, diagn
     origin = store.digest_of_file(weights) if weights and weights.exists() else ""
     contents = [clip.digest() for clip in training]
     sample = Lazy(partial(sampled, training, kept, origin, network, settings))
-    jobs = {}
-    for part in out_of_fold.parts(training, seen, folds):
+
+    def learn(part: Part[Clip]) -> tuple[Any, Callable[[Clip], store.Arrays]]:
         taught = [origin, contents, [clip.video for clip in part.training]]
         known = Lazy(partial(_learned, part.training, sample, settings.objects))
-        for split, clip in part.scored:
-            jobs[split, clip.video] = Job([taught, clip.digest()], partial(_scored, clip, known, network, settings))
-    found = dict(zip(jobs, map(store.to_table, kept.all(list(jobs.values()), "objects")), strict=True))
-    parts = [clips.keys(s, [clip]).join(found[s, clip.video]) for s in splits for clip in seen[s]]
+        return taught, partial(_scored, known, network, settings)
+
+    found = out_of_fold.measured(kept, "objects", out_of_fold.parts(training, seen, folds), learn)
+    parts = [clips.keys(s, [clip]).join(store.to_table(found[s, clip.video])) for s in splits for clip in seen[s]]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -77,7 +78,7 @@ def _learned(training: Sequence[Clip], sample: "Lazy[dict[str, Seen]]", settings
     return Known([found[clip.video] for clip in training if clip.video in found], settings)
 
 
-def _scored(clip: Clip, known: "Lazy[Known]", network: Lazy[Detector], settings: Params) -> store.Arrays:
+def _scored(known: "Lazy[Known]", network: Lazy[Detector], settings: Params, clip: Clip) -> store.Arrays:
     usual = known.get()
     looked = look(network.get(), clip, range(len(clip)), settings.motion.flow)
     return store.of_table(pd.DataFrame([usual.score(seen) for seen in looked]))
