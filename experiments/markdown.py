@@ -30,8 +30,9 @@ def between(text: str, mark: str, content: str) -> str:
 
 
 def effect(found: Effect) -> str:
-    """A difference with its interval."""
-    return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+    """A difference with its interval; zeros have no minus."""
+    value, low, high = (number + 0.0 for number in (found.value, found.low, found.high))
+    return f"{value:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def p_value(value: float | None) -> str:

@@ -82,3 +82,9 @@ def test_every_stage_says_what_it_writes(stage: str) -> None:
         node for node in ast.parse(SOURCES[stage]).body if isinstance(node, ast.FunctionDef) and node.name == "main"
     )
     assert "Write" in (ast.get_docstring(main) or "")
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if name.split(".")[0] in ("vad", "stages")])
+def test_no_library_leaves_a_temporary_file_of_its_own_when_it_is_killed(module: str) -> None:
+    """safetensors' `save_file` writes a file `.tmpXXXXXX` beside its target and renames it."""
+    assert "save_file(" not in SOURCES[module]

@@ -1,5 +1,6 @@
 """What a training stage has learnt is not lost, whatever goes wrong until its last output is in place."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import safetensors.torch
 import yaml
-from safetensors import SafetensorError
 
 import stages
 from stages import train, train_predictor
@@ -107,15 +106,15 @@ def test_a_kill_before_an_output_is_in_place_costs_no_training(
 def test_a_full_disk_of_the_weights_is_told_in_one_line_and_costs_no_training(
     stage: str, monkeypatch: pytest.MonkeyPatch, steps: list[float]
 ) -> None:
-    write = safetensors.torch.save_file
+    write = Path.write_bytes
 
-    def full(tensors: Any, path: Path, *metadata: Any) -> None:
+    def full(path: Path, content: bytes) -> int:
         if path.parent.name == "models":
-            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
-        write(tensors, path, *metadata)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(safetensors.torch, "save_file", full)
+        patched.setattr(Path, "write_bytes", full)
         with pytest.raises(VadError, match=r"^models/\w\.safetensors: can't be written \(No space left on device\)"):
             run(stage)
     assert not list(Path("models").iterdir())

@@ -47,7 +47,8 @@ class Checkpoints:
         tensors = saving.plain(tensors)
         text = json.dumps({"made_of": self.made_of, "record": record})
         with files.replacing(self.path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, {"text": text, "digest": digest_of_content(tensors, text)})
+            metadata = {"text": text, "digest": digest_of_content(tensors, text)}
+            temporary.write_bytes(safetensors.torch.save(tensors, metadata))
             if self.path.exists():
                 os.replace(self.path, self.before)
 

@@ -25,7 +25,7 @@ def save(network: nn.Module, path: Path, origin: dict[str, Any]) -> None:
     # One metadata key: safetensors writes several in an order that changes from run to run.
     with files.replacing(path) as temporary:
         metadata = {"origin": json.dumps(origin, sort_keys=True)}
-        safetensors.torch.save_file(plain(network.state_dict()), temporary, metadata)
+        temporary.write_bytes(safetensors.torch.save(plain(network.state_dict()), metadata))
 
 
 def read_origin(path: Path) -> dict[str, Any]:

@@ -22,7 +22,8 @@ MAKE_ROOM = "make room on its disk (`du -sh .dvc/cache .dvc/tmp data` shows what
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success sync it and rename it into place, on failure remove it.
 
-    The temporary name keeps the suffix, because writers choose their format by it. Raises VadError when the disk
+    The temporary name keeps the suffix, because writers choose their format by it. A library that writes by way of a
+    temporary file of its own is not for this: killed, it leaves one that nobody knows. Raises VadError when the disk
     is full, and OSError, which names `path`, when it can't be written there for another reason. Temporary files that
     killed writers of `path` left are removed first.
     """
@@ -36,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except Exception as error:
-        if (number := _errno(error)) in FULL:
+        if (number := getattr(error, "errno", None)) in FULL:
             raise VadError(f"{path}: can't be written ({os.strerror(number)}); {MAKE_ROOM} and run again") from None
         if number and getattr(error, "filename", None) in (None, str(temporary)):
             raise OSError(number, os.strerror(number), str(path)) from None
@@ -44,12 +45,6 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # on a read-only disk there is none, and looking for it fails
             temporary.unlink(missing_ok=True)
-
-
-def _errno(error: Exception) -> int:
-    """The number of an OSError, or of what safetensors makes of one, which ends in "(os error 28)"; 0 of any other."""
-    told = re.search(r"\(os error (\d+)\)", str(error))
-    return getattr(error, "errno", None) or (int(told[1]) if told else 0)
 
 
 def _remove_left_behind(path: Path) -> None:

@@ -24,7 +24,7 @@ def write_no_weights(*paths: Path) -> None:
 
     for path in paths:
         with files.replacing(path) as temporary:
-            safetensors.numpy.save_file({}, temporary)
+            temporary.write_bytes(safetensors.numpy.save({}))
 
 
 def read(path: Path) -> bool:
