@@ -28,8 +28,8 @@ RULE = """\
 - **On real clips** is one verdict over the videos of all replicas: the effect of each scene weighs as many as it has
   videos, and the mean over draws of the corruption stands for a scene. It speaks of more videos of these scenes, not of
   other scenes. Clean Ped2 is the same videos as its replica without the corruption; it stands beside.
-- **sample, several seeds** is one verdict over the test clips that the sample's maker drew from so many seeds, each clip
-  a video of its own, all scored by the network that was trained on the first seed's clips.
+- **sample, several seeds** is one verdict over the test clips that the sample's maker drew from so many seeds, each a
+  video of its own, all scored by the network that was trained on the first seed's clips.
 - A claim with several tests holds if all hold, and is refuted if any is; the p of a refutation is multiplied by the
   number of tests that could have given it.
 - Where a network was trained anew, luck in training is part of the error: the variance of the difference over pairs of
