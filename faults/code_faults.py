@@ -29,7 +29,11 @@ BREAKS = {
     "motion": ("vad/quality/reading.py", "unflip=undo.unflip, denoise", "unflip=False, denoise"),
     "train_predictor": ("stages/train_predictor.py", "runtime.seed(settings.seed)", "pass"),
     "predict": ("vad/components/prediction.py", "predictor.load(path)", 'predictor.make("unet", 4)'),
-    "memory": ("vad/components/memory.py", 'found, f"remembering {split}"', 'found[1:], f"remembering {split}"'),
+    "memory": (
+        "vad/components/memory.py",
+        "cells_of(remembered.get(), clip))",
+        "cells_of(remembered.get(), clip)[1:])",
+    ),
     "objects": (
         "vad/components/objects.py",
         "self._farthest(seen.moves, self.moves)",

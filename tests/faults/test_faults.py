@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from faults import damage, fuzz, inject, stage_runner
-from faults.stage_runner import ROOT
+import pytest
+
+from faults import code_faults, damage, fuzz, inject, stage_runner
+from faults.stage_runner import PIPELINE, ROOT
 
 TOP = Path(__file__).parents[2]
 
@@ -30,3 +32,13 @@ def test_a_traceback_is_told_apart_from_one_line(tmp_path: Path) -> None:
     stage_runner.set_params(tmp_path)
     ended = stage_runner.run_stages(tmp_path, ["extract"])  # without its input: a fault of whoever runs it
     assert ended.code == 1 and "Traceback" in ended.printed
+
+
+@pytest.mark.parametrize("stage", code_faults.BREAKS)
+def test_what_breaks_a_stage_on_purpose_is_still_in_its_code(stage: str) -> None:
+    file, old, new = code_faults.BREAKS[stage]
+    assert (code_faults.TOP / file).read_text(encoding="utf-8").count(old) and old != new
+
+
+def test_every_stage_is_broken_on_purpose() -> None:
+    assert set(code_faults.BREAKS) == set(PIPELINE)
