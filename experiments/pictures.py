@@ -68,7 +68,7 @@ def draw_claims(path: Path, known: Evidence) -> None:
         fontsize=8,
     )
     handles = [Line2D([], [], color=COLOURS.get(name, SEEDS), linewidth=2, label=name) for name in sources]
-    axis.legend(handles=handles, fontsize=7, loc="lower right")
+    axis.legend(handles=handles, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncol=4, frameon=False)
     figure.tight_layout()
     plots.save(figure, path, 80)
 
