@@ -203,9 +203,9 @@ def report(kills: Sequence[Kill]) -> str:
     return TEXT.format(count=len(counted), variants=variants, table=table(kills), total=len(counted), failures=failures)
 
 
-def main(stages: Sequence[str], least: int, page: Path | None) -> None:
+def main(stages: Sequence[str], least: int, page: Path | None, per_stage: int | None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        kills = list(trials(Path(temporary), stages, least))
+        kills = list(trials(Path(temporary), stages, least, per_stage))
     text = report(kills)
     print(text)
     if page:
@@ -218,6 +218,7 @@ if __name__ == "__main__":
     parser.add_argument("--stages", nargs="*", default=list(PIPELINE))
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="the page whose section is made anew")
+    parser.add_argument("--points", type=int, metavar="N", help="at most N points a stage: 0 for random moments alone")
     arguments = parser.parse_args()
     stage_runner.preload(*undisturbed.HEAVY)
-    main(arguments.stages, arguments.kills, arguments.write)
+    main(arguments.stages, arguments.kills, arguments.write, arguments.points)
