@@ -26,7 +26,8 @@ def folder(path: Path) -> Path:
 
 
 def curve(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path / "history.csv")[["epoch", "train", "holdout", "steps"]]
+    """The losses: of training, and on frames that it never sees, held out or of the predictor's inner split."""
+    return pd.read_csv(path / "history.csv").filter(["epoch", "train", "holdout", "inner", "steps"])
 
 
 def agreement(first: Path, second: Path) -> float:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -37,8 +38,12 @@ def write_stage(folder: Path, first: str = "", cleaning: float = 0) -> list[str]
 
 
 def started(command: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start a command as from a terminal, where these tests run under nohup as well."""
     environment = os.environ | {"PYTHONPATH": str(TOP)} | environment
-    return subprocess.Popen(command, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE)
+    terminal = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE, preexec_fn=terminal
+    )
 
 
 def wait_for(path: Path) -> None:
