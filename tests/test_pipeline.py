@@ -214,6 +214,7 @@ def last_kept(folder: Path) -> int:
     return max(times)
 
 
+@pytest.mark.slow
 def test_ending_dvc_ends_its_training_which_goes_on_to_the_weights_of_an_uninterrupted_one(restored: Clone) -> None:
     restored.set(**{"train.epochs": 8})
     weights = restored.folder / "models/autoencoder.safetensors"

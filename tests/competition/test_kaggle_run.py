@@ -53,6 +53,7 @@ def mount(kaggle: Path, site: Site, clips: Path) -> None:
     (competition / "sample_submission.csv").write_text("".join(["Id,Predicted\n", *rows]))
 
 
+@pytest.mark.slow
 def test_a_run_on_kaggle_is_the_run_here_and_comes_back_as_an_experiment(
     restored: Clone, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ def laboratory(clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     yield tmp_path / "results" / "tiny"
 
 
+@pytest.mark.slow
 def test_experiments_run_as_dvc_experiments_and_one_failure_does_not_stop_the_rest(
     laboratory: Path, clone: Clone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
