@@ -67,7 +67,7 @@ def training_folder(folder: Path) -> None:
         target = folder / "data/resized" / split
         target.mkdir(parents=True)
         np.save(target / "1.npy", frames)
-        index = pd.DataFrame({"split": split, "video": "1", "frame": np.arange(len(frames))})
+        index = pd.DataFrame({"split": split, "video": "1", "frame": np.arange(len(frames)), "fold": -1})
         tables.write_csv(target / clips.INDEX, index)
 
 
