@@ -121,9 +121,12 @@ class Runner:
         against = experiments[experiment.against]
         seed = experiment.set.get("seed", self.parameters["seed"])
         stated = {"experiment": experiment.name, "data": self.dataset, "seed": seed, "against": against.name}
-        # Copies of the validation clips have frames that the clips have not.
-        copies = [one.set.get("validation.copies") for one in (experiment, against)]
-        parts = list(results.PARTS) if copies[0] == copies[1] else ["benchmark"]
+        # Made otherwise, the validation clips are other frames, which can't be paired.
+        made = [
+            {key: value for key, value in one.set.items() if key.startswith(("validation.", "data.folds"))}
+            for one in (experiment, against)
+        ]
+        parts = list(results.PARTS) if made[0] == made[1] else ["benchmark"]
         sources = workspaces.sources(self.dataset)
         compared = results.compare(self._folder(against), self._folder(experiment), parts, sources)
         minutes = float((self._folder(experiment) / "done").read_text(encoding="utf-8") or 0)
