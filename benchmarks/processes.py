@@ -61,7 +61,7 @@ def seconds(*started: subprocess.Popen[bytes]) -> float:
 def training_folder(folder: Path) -> None:
     """What `train` reads: frames of noise, resized already."""
     scale.prepare(folder, 2 * scale.CLIP)
-    needs.write(folder / "data/needs", {"autoencoder": True})
+    needs.write(folder / "data/needs", {"train": True})
     noise = np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3)).astype(np.uint8)
     for split, frames in (("train", noise), ("holdout", noise[:0])):
         target = folder / "data/resized" / split

@@ -38,7 +38,7 @@ class Experiment:
         values = yaml.safe_load((workspaces.TOP / "params.yaml").read_text(encoding="utf-8"))
         workspaces.put(values, self.set)
         needed = registry.needs(params.Params.model_validate(values))
-        return sum(needed[name] for name in registry.NETWORKS)
+        return sum(needed[stage] for stage in registry.NETWORKS.values())
 
 
 def overrides(changes: dict[str, Any], parameters: dict[str, Any]) -> list[str]:

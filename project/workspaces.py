@@ -188,6 +188,7 @@ def dvc(folder: Path, *arguments: str) -> Iterator[str]:
 
 
 def stale(folder: Path, *stages: str) -> list[str]:
-    """The stages that are not up to date among some and all upstream of them, or among all stages."""
+    """The stages that are not up to date among some and all upstream of them, or among all; `check` never counts."""
     printed = list(dvc(folder, "status", "--json", *(["--with-deps", *stages] if stages else [])))
-    return list(json.loads(next(line for line in reversed(printed) if line.startswith("{"))))
+    changed = json.loads(next(line for line in reversed(printed) if line.startswith("{")))
+    return [stage for stage, how in changed.items() if how != ["always changed"]]

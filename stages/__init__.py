@@ -1,7 +1,6 @@
 """The stages of dvc.yaml, one thin module each: `python -m stages.resize INPUTS... OUTPUTS...`."""
 
 import errno
-import hashlib
 import inspect
 import os
 import signal
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from project import launch, lifetime
+from project import imports, launch, lifetime
 from vad import VadError
 from vad.storage.files import FULL, MAKE_ROOM
 
@@ -67,18 +66,9 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(f"{error.filename or 'output'}: {error.strerror}; {REMEDIES[error.errno]} and run again")
 
 
-def code_of(stage: str) -> list[Path]:
-    """The modules that a stage's result depends on, as dvc.yaml lists them."""
-    return [TOP / path for path in _stated(stage)["deps"] if path.endswith(".py")]
-
-
 def made_of(stage: str, settings: "BaseModel") -> list[Any]:
     """What a stage's results depend on besides its inputs, as JSON has it: its code and its parameters in dvc.yaml."""
     values = settings.model_dump(mode="json")
-    stated = {key: reduce(lambda part, name: part[name], key.split("."), values) for key in _stated(stage)["params"]}
-    return [[hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in code_of(stage)], stated]
-
-
-def _stated(stage: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
-    return {"params": [], **found}
+    keys = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage].get("params", [])
+    stated = {key: reduce(lambda part, name: part[name], key.split("."), values) for key in keys}
+    return [[imports.digest(path) for path in imports.code_of(stage)], stated]

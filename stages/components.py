@@ -20,7 +20,7 @@ from vad.storage.store import Share, ShareDone, Store
 def main(needed: Path, *inputs_and_table: Path) -> None:
     """Write the table of the family that `needed` is named after: split, video, frame and its components, float64."""
     *inputs, table = inputs_and_table
-    row = next(row for row in registry.FAMILIES if row.name == needed.name)
+    row = next(row for row in registry.FAMILIES if row.stage == needed.name and row.code)
     settings, share = params.load(PARAMS), Share.parse(os.environ.get("VAD_SHARD") or "1/1")
     kept = Store(CLIPS / row.stage, made_of(row.stage, settings), share)
     try:

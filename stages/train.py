@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 from lightning_fabric import Fabric
 
-from project import launch
-from stages import CHECKPOINTS, PARAMS, code_of, run
+from project import imports, launch
+from stages import CHECKPOINTS, PARAMS, run
 from vad import params
 from vad.components import out_of_fold
 from vad.components.out_of_fold import Fit
@@ -61,7 +61,7 @@ def trained(fabric: Fabric, settings: Params, fit: Fit) -> Made:
     """Train the autoencoder and write its weights; what `training.fit` gives, and the checkpoints to be removed."""
     train, unseen = training.Frames(fit.training), training.Frames(fit.unseen)
     origin = {"train": settings.train.model_dump(mode="json"), "seed": settings.seed, "data": train.digest()}
-    made_of = origin | {"holdout": unseen.digest(), "code": checkpoint.digest_of_files(code_of("train"))}
+    made_of = origin | {"holdout": unseen.digest(), "code": checkpoint.digest_of_files(imports.code_of("train"))}
     checkpoints = Checkpoints(CHECKPOINTS / "autoencoder", made_of)
     # The seed is set again for the weights, as the reference does.
     runtime.seed(settings.seed)

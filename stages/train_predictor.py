@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from project import launch
-from stages import CHECKPOINTS, PARAMS, code_of, run
+from project import imports, launch
+from stages import CHECKPOINTS, PARAMS, run
 from vad import params
 from vad.components import out_of_fold
 from vad.components.out_of_fold import Fit
@@ -58,7 +58,7 @@ def trained(fabric: "Fabric", settings: params.Params, fit: Fit) -> tuple[dict[s
 
     chosen = settings.predict
     origin = {"predict": chosen.model_dump(mode="json"), "seed": settings.seed}
-    code = checkpoint.digest_of_files(code_of("train_predictor"))
+    code = checkpoint.digest_of_files(imports.code_of("train_predictor"))
     made_of = origin | {"data": checkpoint.digest_of_clips(fit.training), "code": code}
     checkpoints = checkpoint.Checkpoints(CHECKPOINTS / "predictor", made_of)
     train, inner = folds.inner(fit.training)

@@ -1,23 +1,19 @@
-"""dvc.yaml can be trusted: whatever code can change a stage's output is among its dependencies."""
+"""dvc.yaml can be trusted: whatever code can change a stage's output is in the file data/needs/STAGE it depends on."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import yaml
 
+from project import imports
 from tests.test_architecture import SOURCES, imported_modules
 from vad import registry
 
 TOP = Path(__file__).parents[1]
 STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-CANT_MATTER = {"vad", "stages", "project", "competition", "vad.registry", "vad.params", "vad.schema"} | {
-    "project.launch", "project.lifetime", "vad.storage.needs", "vad.storage.progress"
-}  # fmt: skip
-"""Modules that leave no trace in any output: what is read of params.yaml is under `params`, progress is on screen."""
-CHECKED = {"vad.registry", "vad.params", "vad.schema", "vad.storage.needs"}
-"""What the stage `check` is about."""
 CODE = {row.stage: row.code.partition(":")[0] for row in registry.FAMILIES if row.code}
-"""The module that the row of a component family names -> its stage."""
+"""Stage that measures a component family -> the module that the family's row names."""
 
 
 def closure(modules: set[str]) -> set[str]:
@@ -30,42 +26,58 @@ def closure(modules: set[str]) -> set[str]:
     return found
 
 
-def code_of(stage: str) -> set[str]:
-    """Paths of the code that a stage's output may depend on."""
-    ran = {word for word in STAGES[stage]["cmd"].split() if word.startswith("stages.")}
-    ignored = CANT_MATTER - CHECKED if stage == "check" else CANT_MATTER
-    modules = closure(ran | {CODE[stage]} if stage in CODE else ran) - ignored
-    return {f"{module.replace('.', '/')}.py" for module in modules if not is_package(module)}
-
-
 def is_package(module: str) -> bool:
     """Whether it is a room: its __init__ holds a docstring alone."""
     return (TOP / module.replace(".", "/") / "__init__.py").is_file()
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_all_code_that_a_stage_imports_is_among_its_dependencies(stage: str) -> None:
-    wanted = code_of(stage)
-    listed = {path for path in STAGES[stage]["deps"] if path.endswith(".py")}
-    assert listed == wanted, f"missing: {sorted(wanted - listed)}; needless: {sorted(listed - wanted)}"
+@pytest.mark.parametrize("stage", sorted(STAGES.keys() - {"check"}))
+def test_all_code_that_a_stage_imports_is_code_that_its_result_depends_on(stage: str) -> None:
+    ran = {word for word in STAGES[stage]["cmd"].split() if word.startswith("stages.")}
+    modules = closure(ran | {CODE[stage]} if stage in CODE else ran)
+    paths = {f"{module.replace('.', '/')}.py" for module in modules if not is_package(module)}
+    assert {str(path.relative_to(TOP)) for path in imports.code_of(stage)} == paths - imports.LEAVES_NO_TRACE
 
 
-@pytest.mark.parametrize("room", sorted(name for name in SOURCES if is_package(name) and name not in CANT_MATTER))
+def test_every_stage_depends_on_its_file_of_needs_and_on_no_code_besides() -> None:
+    assert set(imports.stages()) == STAGES.keys() - {"check"}
+    for stage in imports.stages():
+        needs = [path for path in STAGES[stage]["deps"] if path.startswith("data/needs")]
+        assert needs == [f"data/needs/{stage}"]
+        assert not [path for path in STAGES[stage]["deps"] if path.endswith(".py")]
+    assert STAGES["check"]["always_changed"] and all((TOP / path).is_file() for path in imports.LEAVES_NO_TRACE)
+
+
+@pytest.mark.parametrize("module", sorted(name for name in SOURCES if not is_package(name)))
+def test_what_a_module_imports_is_found_in_its_text_as_in_its_syntax_tree(module: str) -> None:
+    found = {str(path.relative_to(TOP)) for path in imports.imported(TOP / f"{module.replace('.', '/')}.py")}
+    modules = {name for name in imported_modules(SOURCES[module]) if not is_package(name)}
+    assert found == {f"{name.replace('.', '/')}.py" for name in modules}
+
+
+CODE_IN_INIT = {"vad", "stages"}
+"""Packages that hold more than a docstring: an error's class, and how a stage is run."""
+
+
+@pytest.mark.parametrize("room", sorted(name for name in SOURCES if is_package(name) and name not in CODE_IN_INIT))
 def test_a_room_holds_no_code_of_its_own(room: str) -> None:
     assert SOURCES[room].count('"""') == 2 and SOURCES[room].strip().endswith('"""')
 
 
 def test_a_new_parameter_plot_or_component_family_leaves_the_autoencoder_as_it_is() -> None:
-    touched = {"vad/params.py", "vad/registry.py", "vad/evaluation/plots.py", "vad/components/motion.py", "params.yaml"}
-    assert touched.isdisjoint(STAGES["train"]["deps"]) and touched.isdisjoint(STAGES["train_predictor"]["deps"])
+    names = ("params.py", "registry.py", "evaluation/plots.py", "components/motion.py")
+    touched = {TOP / "vad" / name for name in names}
+    for stage in ("train", "train_predictor"):
+        assert touched.isdisjoint(imports.code_of(stage)) and "params.yaml" not in STAGES[stage]["deps"]
 
 
-def test_every_network_and_family_has_its_stage_and_every_stage_knows_whether_it_is_needed() -> None:
-    makers = {**registry.NETWORKS, **{row.name: row.stage for row in registry.FAMILIES if row.code}}
-    files = {f"data/needs/{name}" for name in makers}
-    assert files == {out for each in STAGES["check"]["outs"] for out in each if out.startswith("data/needs/")}
-    for name, stage in makers.items():
-        assert f"data/needs/{name}" in STAGES[stage]["deps"], stage
-    assert {f"data/components/{name}.npz" for name in makers.keys() - registry.NETWORKS.keys()} <= set(
-        STAGES["aggregate"]["deps"]
-    )
+def test_a_digest_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        (tmp_path / "code.py").write_text(text)
+        assert imports.digest(tmp_path / "code.py") == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_every_network_and_family_has_its_stage_and_aggregate_takes_every_family() -> None:
+    families = {row.name: row.stage for row in registry.FAMILIES if row.code}
+    assert set(registry.NETWORKS.values()) | set(families.values()) <= STAGES.keys()
+    assert {f"data/components/{name}.npz" for name in families} <= set(STAGES["aggregate"]["deps"])

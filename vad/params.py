@@ -242,7 +242,7 @@ class Params(Section):
                     f"data.folds = {self.data.folds}: {family.name} can't be scored out of fold; set it to 0 or 1, or "
                     "turn that off"
                 )
-        if self.data.folds > 1 and self.train.weights and registry.needs(self)["autoencoder"]:
+        if self.data.folds > 1 and self.train.weights and registry.needs(self)[registry.NETWORKS["autoencoder"]]:
             raise ValueError(
                 f"data.folds = {self.data.folds}: an autoencoder that is given (train.weights) can't be scored out of "
                 "fold; unset train.weights, or set data.folds to 0 or 1"

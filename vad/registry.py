@@ -193,10 +193,11 @@ def is_on(family: Family, params: Any) -> bool:
 
 
 def needs(params: Any) -> dict[str, bool]:
-    """Network or family -> whether it must be trained or measured."""
+    """Stage that trains a network or measures a family -> whether anything takes what it makes."""
     on = [family for family in FAMILIES if family.code and is_on(family, params)]
     wanted = {family.name for family in on} | {network for family in on for network in family.networks(params)}
-    return {name: name in wanted for name in (*NETWORKS, *(family.name for family in FAMILIES if family.code))}
+    makers = NETWORKS | {family.name: family.stage for family in FAMILIES if family.code}
+    return {stage: name in wanted for name, stage in makers.items()}
 
 
 def frames_back(component: str, params: Any) -> int:

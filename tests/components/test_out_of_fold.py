@@ -48,7 +48,7 @@ def run(folder: Path, **data: object) -> pd.DataFrame:
     values["data"] |= {"source": "folder", "root": "mine", "benchmark_labels": "truth", "scores": "given"} | data
     values["aggregate"] |= {"weights": {"flow_max": 1.0}, "normalise": "none"}
     Path("params.yaml").write_text(yaml.safe_dump(values))
-    check.main(folder / "ok", folder / "needs")
+    check.main(folder / "needs")
     fetch.main(folder / "raw", folder / "labels")
     extract.main(folder / "raw", folder / "frames", folder / "data.json")
     validation.main(folder / "frames", folder / "validation")

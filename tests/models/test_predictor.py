@@ -333,8 +333,8 @@ def configure(**changes: object) -> None:
 
 def run_stages(weights: Path, components: Path, metrics: Path) -> None:
     halves = weights.parent / "halves"
-    train_predictor.main(NEEDS / "predictor", Path("resized"), weights, halves, metrics)
-    measuring.main(NEEDS / "prediction", weights, halves, Path("resized"), Path("diagnosis.csv"), components)
+    train_predictor.main(NEEDS / "train_predictor", Path("resized"), weights, halves, metrics)
+    measuring.main(NEEDS / "predict", weights, halves, Path("resized"), Path("diagnosis.csv"), components)
 
 
 def outputs(name: str) -> tuple[Path, Path, Path]:
@@ -389,7 +389,7 @@ def test_disabled_it_writes_nothing_and_loads_no_torch(project: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(TOP)}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert set(run.stdout.split()).isdisjoint({"torch", "lightning_fabric", "sklearn", "cv2"})
-    assert json.loads(metrics.read_text()) == {"needed": False} and not needs.read(NEEDS / "predictor")
+    assert json.loads(metrics.read_text()) == {"needed": False} and not needs.read(NEEDS / "train_predictor")
     with pytest.raises(VadError, match="not a predictor's weights"):
         predictor.load(weights)
     table = tables.read_components(components)

@@ -59,9 +59,11 @@ def write_clip(split: str, video: str, seed: int) -> None:
 
 STAGES: dict[str, Callable[[], None]] = {
     "autoencoder": lambda: train.main(
-        Path("needs/autoencoder"), RESIZED, *WEIGHTS["autoencoder"], Path("a.json"), Path("loss.csv")
+        Path("needs/train"), RESIZED, *WEIGHTS["autoencoder"], Path("a.json"), Path("loss.csv")
     ),
-    "predictor": lambda: train_predictor.main(Path("needs/predictor"), RESIZED, *WEIGHTS["predictor"], Path("p.json")),
+    "predictor": lambda: train_predictor.main(
+        Path("needs/train_predictor"), RESIZED, *WEIGHTS["predictor"], Path("p.json")
+    ),
 }
 METRICS = {"autoencoder": Path("a.json"), "predictor": Path("p.json")}
 

@@ -52,7 +52,7 @@ HALVES = Path("models/halves")
 RECONSTRUCTION, GIVEN = COMPONENTS / "reconstruction.npz", COMPONENTS / "given.npz"
 NEEDS = Path("data/needs")
 TRAIN = (
-    NEEDS / "autoencoder", Path("data/resized"),
+    NEEDS / "train", Path("data/resized"),
     Path("models/ae.safetensors"), HALVES, Path("metrics/train.json"), Path("metrics/loss.csv"),
 )  # fmt: skip
 
@@ -70,7 +70,7 @@ def run_every_stage() -> None:
     Path("truth").mkdir()
     Path("given").mkdir()
     settings(**TINY)
-    check.main(Path("data/params.ok"), NEEDS)
+    check.main(NEEDS)
     fetch.main(Path("data/raw"), Path("data/labels"))
     extract.main(Path("data/raw"), Path("data/frames"), Path("metrics/data.json"))
     validation.main(Path("data/frames"), Path("data/validation"))
@@ -80,10 +80,11 @@ def run_every_stage() -> None:
     )  # fmt: skip
     resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
     train.main(*TRAIN)
-    components.main(NEEDS / "reconstruction", *TRAIN[2:4], Path("data/resized"), RECONSTRUCTION)
+    components.main(NEEDS / "infer", *TRAIN[2:4], Path("data/resized"), RECONSTRUCTION)
     frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
     components.main(NEEDS / "motion", *frames, COMPONENTS / "motion.npz")
-    train_predictor.main(NEEDS / "predictor", Path("data/resized"), PREDICTOR, HALVES, Path("metrics/predictor.json"))
+    trained = PREDICTOR, HALVES, Path("metrics/predictor.json")
+    train_predictor.main(NEEDS / "train_predictor", Path("data/resized"), *trained)
     networks(NEEDS, Path("data/resized"), PREDICTOR, COMPONENTS)
     components.main(NEEDS / "objects", *frames, COMPONENTS / "objects.npz")
     components.main(NEEDS / "given", DIAGNOSIS, GIVEN)
@@ -124,7 +125,7 @@ def poisoned(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def networks(needed: Path, resized: Path, weights: Path, to: Path) -> None:
     """Run the stages `predict` and `memory`."""
-    components.main(needed / "prediction", weights, HALVES, resized, DIAGNOSIS, to / "prediction.npz")
+    components.main(needed / "predict", weights, HALVES, resized, DIAGNOSIS, to / "prediction.npz")
     components.main(needed / "memory", *TRAIN[2:4], weights, HALVES, resized, DIAGNOSIS, to / "memory.npz")
 
 
@@ -134,7 +135,8 @@ def run_family(name: str, table: Path) -> bytes:
         "reconstruction": (*TRAIN[2:4], Path("data/resized")),
         "motion": (Path("data/frames"), Path("data/validation"), DIAGNOSIS),
     }
-    components.main(NEEDS / name, *inputs[name], table)
+    stage = next(row.stage for row in registry.FAMILIES if row.name == name)
+    components.main(NEEDS / stage, *inputs[name], table)
     return table.read_bytes() if table.exists() else b""
 
 
@@ -313,9 +315,9 @@ def test_what_is_not_needed_leaves_no_weights_and_no_components_and_says_so(proj
 
 def test_an_autoencoder_that_nothing_weighs_is_neither_trained_nor_run(project: Path, tmp_path: Path) -> None:
     settings(**TINY, aggregate={"weights": {"flow_local": 1.0}, "normalise": "calibrated"})
-    check.main(tmp_path / "params.ok", tmp_path)
-    train.main(tmp_path / "autoencoder", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "whmc"))
-    components.main(tmp_path / "reconstruction", *(tmp_path / n for n in "whn"), tmp_path / "reconstruction.npz")
+    check.main(tmp_path)
+    train.main(tmp_path / "train", *(path / "none" for path in TRAIN[1:2]), *(tmp_path / n for n in "whmc"))
+    components.main(tmp_path / "infer", *(tmp_path / n for n in "whn"), tmp_path / "reconstruction.npz")
     for family in ("motion", "prediction", "memory", "objects", "given"):
         shutil.copy(COMPONENTS / f"{family}.npz", tmp_path)
     aggregate.main(tmp_path, DIAGNOSIS, tmp_path / "scores.csv")
@@ -328,10 +330,10 @@ def test_networks_that_are_on_score_the_same_frames_and_do_so_again(project: Pat
     remembered = {"enabled": True, "features": "predictor", "patches": 50}
     settings(**TINY, predict={"enabled": True, "epochs": 2}, memory=remembered)
     resized = Path("data/resized")
-    check.main(tmp_path / "params.ok", tmp_path)
+    check.main(tmp_path)
     for run in ("one", "two"):
         to = tmp_path / run
-        train_predictor.main(tmp_path / "predictor", resized, to / "weights", HALVES, to / "metrics.json")
+        train_predictor.main(tmp_path / "train_predictor", resized, to / "weights", HALVES, to / "metrics.json")
         networks(tmp_path, resized, to / "weights", to)
     training = clips.open_resized(resized, "train")
     learned = memory.learned(params.load(Path("params.yaml")), TRAIN[2], to / "weights", training)
@@ -371,7 +373,7 @@ def test_objects_of_the_same_frames_that_run_move_unlike_those_that_walk(
     (tmp_path / "weights.pth").touch()
     on = {"enabled": True, "weights": str(tmp_path / "weights.pth")}
     settings(**TINY, objects=on, aggregate={"weights": {"objects_velocity": 1.0}, "normalise": "calibrated"})
-    check.main(tmp_path / "params.ok", tmp_path)
+    check.main(tmp_path)
     monkeypatch.setattr(detector, "load", lambda _: Square())
     frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
     components.main(tmp_path / "objects", *frames, tmp_path / "objects.npz")
@@ -394,8 +396,8 @@ def test_objects_of_the_same_frames_that_run_move_unlike_those_that_walk(
 
 def test_check_refuses_weights_of_a_detector_that_are_not_there(project: Path, tmp_path: Path) -> None:
     settings(**TINY, objects={"enabled": True, "weights": "nowhere.pth"})
-    with pytest.raises(VadError, match=r"params.yaml: objects.weights = 'nowhere.pth': no such file or folder"):
-        check.main(tmp_path / "params.ok", tmp_path)
+    with pytest.raises(VadError, match=r"objects.weights = 'nowhere.pth': no such file; correct or unset it"):
+        check.main(tmp_path)
     settings(**TINY)
 
 
@@ -537,7 +539,7 @@ def test_a_submission_brought_back_ranks_its_frames_as_it_did_and_can_be_blended
     def scored(**weights: float) -> pd.DataFrame:
         calibrated = {"weights": weights, "normalise": "calibrated", "normalise_on": "component"}
         settings(**TINY | {"data": TINY["data"] | {"scores": str(own)}}, aggregate=calibrated)
-        check.main(tmp_path / "params.ok", tmp_path / "needs")
+        check.main(tmp_path / "needs")
         components.main(tmp_path / "needs/given", DIAGNOSIS, tmp_path / "components/given.npz")
         aggregate.main(tmp_path / "components", DIAGNOSIS, tmp_path / "scores.csv")
         settings(**TINY)
@@ -576,9 +578,9 @@ def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: P
     diagnose.main(to["frames"], to["validation"], Path("data/labels"), *diagnosed)
     resize.main(to["frames"], to["validation"], diagnosed[0], to["resized"])
     trained = tmp_path / "ae.safetensors", tmp_path / "halves", tmp_path / "train.json", tmp_path / "loss.csv"
-    train.main(NEEDS / "autoencoder", to["resized"], *trained)
+    train.main(NEEDS / "train", to["resized"], *trained)
     reconstructed = to["components"] / "reconstruction.npz"
-    components.main(NEEDS / "reconstruction", *trained[:2], to["resized"], reconstructed)
+    components.main(NEEDS / "infer", *trained[:2], to["resized"], reconstructed)
     for family in ("motion", "prediction", "memory", "objects", "given"):
         tables.write_components(to["components"] / f"{family}.npz", tables.empty())
     aggregate.main(to["components"], diagnosed[0], tmp_path / "scores.csv")

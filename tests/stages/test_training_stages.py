@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import stages
+from project import imports
 from stages import train, train_predictor
 from tests.tiny_clips import walking_square
 from vad import VadError, params, registry
@@ -23,9 +24,9 @@ from vad.storage import files, needs, tables
 TOP = Path(__file__).parents[2]
 RESIZED = Path("resized")
 STAGES: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
-    "train": (train.main, ("needs/autoencoder", "resized", "models/a.safetensors", "halves", "a.json", "loss.csv")),
+    "train": (train.main, ("needs/train", "resized", "models/a.safetensors", "halves", "a.json", "loss.csv")),
     "train_predictor": (
-        train_predictor.main, ("needs/predictor", "resized", "models/p.safetensors", "halves", "p.json")
+        train_predictor.main, ("needs/train_predictor", "resized", "models/p.safetensors", "halves", "p.json")
     ),
 }  # fmt: skip
 LAST_WRITES = [
@@ -142,8 +143,7 @@ def made_of(stage: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def change_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("training.py").write_text("other code")
-    for stage in (train, train_predictor):
-        monkeypatch.setattr(stage, "code_of", lambda _: [Path("training.py")])
+    monkeypatch.setattr(imports, "code_of", lambda _: [Path("training.py")])
 
 
 def change_the_parameters(**others: Any) -> None:
@@ -177,8 +177,8 @@ def test_a_checkpoint_is_of_one_code_seed_setting_and_data(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_code_that_a_checkpoint_is_of_is_that_of_dvc_yaml(stage: str) -> None:
-    code = stages.code_of(stage)
+def test_the_code_that_a_checkpoint_is_of_is_all_that_the_stage_runs(stage: str) -> None:
+    code = imports.code_of(stage)
     assert all(path.is_file() for path in code)
     assert {f"{stage}.py", "resumable.py", "clips.py"} <= {path.name for path in code}
 

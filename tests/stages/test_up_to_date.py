@@ -24,7 +24,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     frame.symlink_to(outside / "frame.jpg")
     with open(project.root / "labels.csv", "a") as labels:
         labels.writelines(f"04,{number},0,\n" for number in range(20))
-    assert ran(project.run("dvc", "repro", "extract")) == ["check", "fetch", "extract"]
+    assert ran(project.run("dvc", "repro", "extract")) == ["fetch", "extract"]
     assert_current(project)
     return project
 
@@ -112,6 +112,17 @@ def test_a_change_of_the_data_reaches_the_frames(clone: Clone, change: Callable[
     assert_current(clone)
     if change is replace_a_video_behind_a_link:
         assert stored_like(clone, "04", walking_square(20, seed=45)[7])
+
+
+def test_a_link_to_a_folder_that_is_put_among_the_clips_after_a_run_is_refused(clone: Clone) -> None:
+    outside = clone.folder / "lab" / "07"
+    write_frames(outside, walking_square(6, seed=77))
+    link = clone.root / "testing" / "07"
+    link.symlink_to(outside)
+    printed = clone.run("dvc", "repro", "extract", fails=True)
+    assert f"{link.relative_to(clone.folder)}: a link to a folder, behind which DVC sees no change" in printed
+    link.unlink()
+    assert ran(clone.run("dvc", "repro", "extract")) == []
 
 
 def stored_like(clone: Clone, clip: str, frame: object) -> bool:

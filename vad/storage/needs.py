@@ -1,7 +1,7 @@
-"""What a run needs: a small file for every network and component family, on which the stage that makes it depends.
+"""What a stage needs: a small file for each, on which the stage depends, so that it runs again when that changes.
 
-A stage that depends on the weights of all components runs again whenever one of them changes. A stage that depends on
-such a file runs again only when its result becomes needed, or is no longer needed.
+The first line says whether anybody takes what the stage makes; the file of one that nobody needs holds no more. Then
+come the stage's code and the files that its parameters name, a line each: path or parameter, and SHA-256.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,16 @@ from vad.storage import files
 TEXT = {True: "needed\n", False: "not needed\n"}
 
 
-def write(folder: Path, needed: Mapping[str, bool]) -> None:
-    """Write a file NAME into `folder` for everything that may be needed."""
-    for name, value in needed.items():
-        files.write_text(folder / name, TEXT[value])
+def write(folder: Path, needed: Mapping[str, bool], made_of: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Write a file STAGE into `folder` for every stage, unless it is there already.
+
+    `made_of`: of a stage that is needed, name -> digest of what its result depends on besides the data.
+    """
+    for stage, value in needed.items():
+        lines = (made_of or {}).get(stage, {}) if value else {}
+        text = TEXT[value] + "".join(f"{name} {digest}\n" for name, digest in lines.items())
+        if not (folder / stage).is_file() or (folder / stage).read_text(encoding="utf-8") != text:
+            files.write_text(folder / stage, text)
 
 
 def write_no_weights(*paths: Path) -> None:
@@ -28,5 +34,5 @@ def write_no_weights(*paths: Path) -> None:
 
 
 def read(path: Path) -> bool:
-    """Whether what the file is named after is needed."""
-    return path.read_text(encoding="utf-8") == TEXT[True]
+    """Whether what the stage that the file is named after makes is needed."""
+    return path.read_text(encoding="utf-8").startswith(TEXT[True])
