@@ -65,7 +65,8 @@ def load(path: Path, model: type[Model], renamed: Mapping[str, str]) -> Model:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+        # Not the parser in C, which DVC uses and which reads the same: what is nested too deeply would end the process.
+        values = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise VadError(f"{path}: must be a mapping of parameters; `git checkout {path}` restores it")
         if _count(values, LARGEST) >= LARGEST:

@@ -82,7 +82,8 @@ def run_families() -> None:
         "memory": (*WEIGHTS["autoencoder"], *WEIGHTS["predictor"], RESIZED, DIAGNOSIS),
     }
     for family in FAMILIES:
-        components.main(Path("needs", family), *inputs[family], Path(f"{family}.npz"))
+        stage = next(row.stage for row in registry.FAMILIES if row.name == family)
+        components.main(Path("needs", stage), *inputs[family], Path(f"{family}.npz"))
 
 
 def measure() -> dict[str, pd.DataFrame]:
