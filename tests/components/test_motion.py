@@ -21,7 +21,7 @@ def clip(frames: np.ndarray, numbers: np.ndarray | None = None) -> clips.MappedC
 
 
 def settings(*components: str) -> Motion:
-    return Motion(components=components or registry.maps("motion"), flow="medium")
+    return Motion(components=components or registry.maps("motion"), flow="medium", shrink=0)
 
 
 def square_at(left: int, top: int = 48) -> np.ndarray:
@@ -177,3 +177,19 @@ def test_the_spectrum_tells_more_of_something_wherever_it_is() -> None:
     assert alike.pool(np.ones((4, 4), np.float32))["spectrum"] == pytest.approx(0, abs=1e-3)
     assert alike.pool(np.full((4, 4), 1.01, np.float32))["spectrum"] < 1
     assert moved > 0
+
+
+def test_a_place_where_few_clips_moved_takes_on_the_scale_of_those_where_many_did() -> None:
+    random = np.random.default_rng(5)
+    videos = [str(clip) for clip in range(8) for _ in range(50)]
+    blocks = random.uniform(0, 0.02, (400, 12, 16)).astype(np.float32)
+    blocks[:, :6, :8] += random.uniform(1, 3, (400, 6, 8))  # all clips move here, one there, none elsewhere
+    blocks[:50, :6, 8:] += random.uniform(0.6, 0.9, (50, 6, 8))
+    alone, shrunk, one = (pooling.place_scale(blocks, videos, shrink) for shrink in (0, 2, 1e6))
+    np.testing.assert_array_equal(alone, pooling.place_scale(blocks))
+    many, few, none = (slice(1, 5), slice(1, 7)), (slice(1, 5), slice(10, 15)), (slice(8, 12), slice(0, 16))
+    np.testing.assert_allclose(shrunk[many], alone[many], rtol=0.05)
+    assert (shrunk[few] > alone[few] * 1.5).all() and (shrunk[few] < shrunk[none].min()).all()
+    assert np.ptp(one) < 0.01 * one.mean() and one.mean() == pytest.approx(shrunk[none].mean(), rel=0.05)
+    still = np.zeros((4, 3, 3), np.float32)
+    np.testing.assert_array_equal(pooling.place_scale(still, ["1", "1", "2", "2"], 5), pooling.place_scale(still))

@@ -214,7 +214,10 @@ class Normality:
             self._maps(cells, half)
             for cells, half in zip((c for _, c in sampled), self._halves(sampled, videos), strict=True)
         ]
-        self.places = {name: pooling.PlaceScales([found[name] for found in maps]) for name in settings.components}
+        shrunk = [video for video, _ in sampled], settings.shrink
+        self.places = {
+            name: pooling.PlaceScales([each[name] for each in maps], *shrunk) for name in settings.components
+        }
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
         """The components of each frame of a clip, in order: `COMPONENT_POOL` -> value."""
@@ -239,14 +242,16 @@ class Normality:
         if self.directions:
             found["direction"] = self.directions.rarity(cells["flow"], cells["bins"])
         if "velocity" in self.settings.components:
-            found["velocity"] = self.known.map_of(regions.find(cells["fine"], self.fast), half)
+            found["velocity"] = self.known.map_of(regions.find(cells["fine"], self.fast, self.slowest), half)
         return found
 
     def _know_regions(self, sampled: Sequence[tuple[str, Cells]], videos: Sequence[str]) -> None:
-        self.fast = pooling.place_scale(np.stack([pooling.blocks(cells["fine"].size) for _, cells in sampled]))
+        speeds = np.stack([pooling.blocks(cells["fine"].size) for _, cells in sampled])
+        self.slowest = regions.SHARE * float(np.median(pooling.place_scale(speeds)))
+        self.fast = pooling.place_scale(speeds, [video for video, _ in sampled], self.settings.shrink)
         halves: tuple[list[regions.Regions], list[regions.Regions]] = ([], [])
         for (_, cells), half in zip(sampled, self._halves(sampled, videos), strict=True):
-            halves[half].append(regions.find(cells["fine"], self.fast))
+            halves[half].append(regions.find(cells["fine"], self.fast, self.slowest))
         self.known = regions.Known(halves)
 
     @staticmethod

@@ -23,6 +23,8 @@ TOP = 0.01
 QUANTILE = 0.99
 NORMAL = ("holdout", "train")
 """The splits whose frames say what is usual, where they have cells."""
+MOVED = 0.25
+"""Of the pooled scale: a clip in which a place reaches more has shown what is usual there."""
 LEAST = 0.01
 """The least deviation of a frequency's logarithm: frames that are all alike have none."""
 
@@ -60,13 +62,15 @@ class Spectrum:
 class PlaceScales:
     """How large a map is at each place of normal training frames: for each of SIDES a scale (h, w), above 0."""
 
-    def __init__(self, training: Sequence[np.ndarray]) -> None:
-        """`training` are the cells (h, w) of normal frames, all of one shape.
+    def __init__(self, training: Sequence[np.ndarray], videos: Sequence[str] = (), shrink: float = 0) -> None:
+        """`training` are the cells (h, w) of normal frames, all of one shape; `videos` and `shrink` as in place_scale.
 
         The scale is the 99 % quantile of the blocks at a place, or the largest of its neighbours', plus the median over
         all places. So no scale is near 0: who passes where nothing ever moved counts about twice as much as elsewhere.
         """
-        self.scales = {side: place_scale(np.stack([blocks(cells, side) for cells in training])) for side in SIDES}
+        self.scales = {
+            side: place_scale(np.stack([blocks(cells, side) for cells in training]), videos, shrink) for side in SIDES
+        }
         self.spectrum = Spectrum(training)
 
     def relative_to_place(self, cells: np.ndarray, side: int = BLOCK) -> np.ndarray:
@@ -131,9 +135,20 @@ def pool_by_others(found: Sequence[Sequence[np.ndarray]]) -> list[dict[str, floa
     return pooled
 
 
-def place_scale(training: np.ndarray) -> np.ndarray:
-    """A large value at each place (h, w), above 0, of normal frames' blocks (N, h, w): see PlaceScales."""
+def place_scale(training: np.ndarray, videos: Sequence[str] = (), shrink: float = 0) -> np.ndarray:
+    """A large value at each place (h, w), above 0, of normal frames' blocks (N, h, w): see PlaceScales.
+
+    With `shrink`, which needs the clip of each frame, a place where few clips have shown anything takes on the scale of
+    the places where things move: its own counts as many clips as moved there, that one `shrink` clips.
+    """
     quantile = np.quantile(training, QUANTILE, axis=0).astype(np.float32)
-    widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
     floor = float(np.median(quantile)) or float(quantile.mean()) or 1.0
+    if shrink and quantile.any():
+        pooled = float(np.average(quantile, weights=quantile))
+        of_clip = np.array(videos)
+        clips_there = np.zeros_like(quantile)
+        for video in set(videos):
+            clips_there += np.quantile(training[of_clip == video], QUANTILE, axis=0) > MOVED * pooled
+        quantile = (clips_there * quantile + shrink * pooled) / (clips_there + shrink)
+    widened = cv2.dilate(quantile, np.ones((BLOCK, BLOCK), np.uint8))
     return widened + floor

@@ -19,7 +19,7 @@ from vad.data.sampling import evenly_spaced
 ROWS = 60
 """Rows of cells over the height of a frame: a person has several at any resolution."""
 SHARE = 0.15
-"""Of the usual large flow: what moves faster is in a region."""
+"""Of a large flow at most places: what moves faster is in a region."""
 LEAST = 6
 """Cells of a region."""
 NEIGHBOURS = 3
@@ -56,9 +56,12 @@ def cells_of(flow: np.ndarray) -> Flow:
     )
 
 
-def find(flow: Flow, scale: np.ndarray) -> Regions:
-    """The regions of a frame. `scale` (h, w) is a large flow at each place, pixels a frame, above 0."""
-    moves = (flow.size > SHARE * float(np.median(scale))).astype(np.uint8)
+def find(flow: Flow, scale: np.ndarray, slowest: float) -> Regions:
+    """The regions of a frame: what moves faster than `slowest`, described in units of `scale` (h, w).
+
+    `scale` is a large flow at each place, above 0; both in pixels a frame.
+    """
+    moves = (flow.size > slowest).astype(np.uint8)
     opened = cv2.morphologyEx(moves, cv2.MORPH_OPEN, _SQUARE[:2, :2])
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _SQUARE))
     large = np.flatnonzero(statistics[:, cv2.CC_STAT_AREA] >= LEAST)
