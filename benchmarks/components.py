@@ -17,7 +17,7 @@ import torch
 
 from experiments import markdown
 from vad import params, registry
-from vad.components import memory, motion, prediction, reconstruction
+from vad.components import memory, motion, pairs, prediction, reconstruction
 from vad.components.memory import Memory
 from vad.data import clips
 from vad.models import autoencoder, inference, predictor, runtime
@@ -44,7 +44,7 @@ def main(folder: Path, frames: int, repeats: int) -> None:
     def row(name: str, per_second: float) -> None:
         print(markdown.row([name, f"{per_second:.0f}", f"{12_000 / per_second / 60:.1f}"]), flush=True)
 
-    row("reading alone", rate(lambda: chain.from_iterable(motion.pairs(clip, size) for clip in test), frames, repeats))
+    row("reading alone", rate(lambda: chain.from_iterable(pairs.pairs(clip, size) for clip in test), frames, repeats))
     for components in (*((name,) for name in registry.maps("motion")), registry.maps("motion")):
         normality = motion.Normality(train, settings.motion.model_copy(update={"components": components}))
         per_second = rate(lambda: chain.from_iterable(map(normality.score, test)), frames, repeats)  # noqa: B023

@@ -21,7 +21,7 @@ import pandas as pd
 
 from stages import PARAMS
 from vad import VadError, params, registry
-from vad.components import memory, motion, out_of_fold, pooling, prediction, residual
+from vad.components import memory, motion, out_of_fold, pairs, pooling, prediction, residual
 from vad.data import clips
 from vad.evaluation import plots
 from vad.models import autoencoder, predictor
@@ -44,13 +44,13 @@ MAPPED = (*registry.maps("motion"), *registry.maps("prediction"), *registry.maps
 CALIBRATED = ("calibrated", "calibrated_above")
 
 
-def pair(clip: clips.Clip, number: int, size: motion.Size) -> motion.Pair:
-    """A frame of a clip by its number, with the one before it: as `motion.pairs` has it."""
+def pair(clip: clips.Clip, number: int, size: pairs.Size) -> pairs.Pair:
+    """A frame of a clip by its number, with the one before it: as `pairs.pairs` has it."""
     place = position(clip, number)
     second = min(max(place, 1), len(clip) - 1)
     numbers = clip.numbers[[max(second - 1, 0), second]].tolist()
-    before, image = (motion.scaled(diagnosis.luma(clip, n), size) for n in numbers)
-    return motion.Pair(before, image, max(1, numbers[1] - numbers[0]))
+    before, image = (pairs.scaled(diagnosis.luma(clip, n), size) for n in numbers)
+    return pairs.Pair(before, image, max(1, numbers[1] - numbers[0]))
 
 
 def position(clip: clips.Clip, number: int) -> int:

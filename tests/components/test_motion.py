@@ -7,8 +7,9 @@ import pytest
 
 from tests.tiny_clips import walking_square
 from vad import VadError, registry
-from vad.components import motion, pooling
-from vad.components.motion import Normality, Pair
+from vad.components import motion, pairs, pooling
+from vad.components.motion import Normality
+from vad.components.pairs import Pair
 from vad.data import clips
 from vad.params import Motion
 
@@ -43,17 +44,17 @@ def test_the_residual_is_where_something_stands_and_ignores_the_light() -> None:
 def test_change_and_flow_are_per_frame_number() -> None:
     before, after = square_at(40), square_at(44)
     once, twice = Pair(before, after, 1), Pair(before, after, 2)
-    np.testing.assert_allclose(motion.frame_change(twice) * 2, motion.frame_change(once))
-    np.testing.assert_allclose(motion.optical_flow(twice, "fast") * 2, motion.optical_flow(once, "fast"), rtol=1e-5)
+    np.testing.assert_allclose(pairs.frame_change(twice) * 2, pairs.frame_change(once))
+    np.testing.assert_allclose(pairs.optical_flow(twice, "fast") * 2, pairs.optical_flow(once, "fast"), rtol=1e-5)
 
 
 def test_flow_has_size_and_direction() -> None:
     for turn, (dx, dy) in {0: (4, 0), 2: (0, 4), 4: (-4, 0), 6: (0, -4)}.items():
-        flow = motion.optical_flow(Pair(square_at(40), square_at(40 + dx, 48 + dy), 1), "fast")
+        flow = pairs.optical_flow(Pair(square_at(40), square_at(40 + dx, 48 + dy), 1), "fast")
         along = flow[52:56, 44:48].mean((0, 1)) @ (dx, dy) / 4
         across = flow[52:56, 44:48].mean((0, 1)) @ (dy, dx) / 4
         assert 1.5 < along < 4.5 and abs(across) < 0.5  # small things are seen slower than they are
-        size, bins = motion.flow_cells(flow)
+        size, bins = pairs.flow_cells(flow)
         row, column = np.unravel_index(size.argmax(), size.shape)
         assert bins[row, column] == turn and 5 <= row <= 8 and 4 <= column <= 7
 
@@ -68,10 +69,10 @@ def test_a_direction_is_rare_where_nobody_went_that_way() -> None:
 
 def test_pairs_read_every_frame_once_and_know_the_gaps() -> None:
     frames = walking_square(4, SIZE)
-    found = list(motion.pairs(clip(frames, np.array([3, 4, 8, 9])), SIZE))
+    found = list(pairs.pairs(clip(frames, np.array([3, 4, 8, 9])), SIZE))
     assert [pair.gap for pair in found] == [1, 1, 4, 1]
     assert (found[0].image == found[1].image).all() and (found[2].before == found[1].image).all()
-    (alone,) = motion.pairs(clip(frames[:1]), SIZE)
+    (alone,) = pairs.pairs(clip(frames[:1]), SIZE)
     assert alone.gap == 1 and (alone.before == alone.image).all()
 
 

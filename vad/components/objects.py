@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from vad import VadError
-from vad.components import motion, out_of_fold
+from vad.components import out_of_fold, pairs
 from vad.components.directions import BINS, bins
-from vad.components.motion import Pair
 from vad.components.out_of_fold import Part
+from vad.components.pairs import Pair
 from vad.components.regions import QUANTILE
 from vad.data import clips
 from vad.data.clips import Clip
@@ -110,7 +110,7 @@ def sampled(
 
 
 def look(network: Detector, clip: Clip, places: Sequence[int], preset: str) -> Iterator[Seen]:
-    """The boxes of the frames at some places of a clip, in order. `preset`, of optical flow: one of motion.PRESETS."""
+    """The boxes of the frames at some places of a clip, in order. `preset`, of optical flow: one of pairs.PRESETS."""
 
     def read(place: int) -> tuple[np.ndarray, np.ndarray]:
         # The first frame moves as it will towards the second.
@@ -118,8 +118,8 @@ def look(network: Detector, clip: Clip, places: Sequence[int], preset: str) -> I
         before, number = clip.numbers[[max(later - 1, 0), later]].tolist()
         image = clip.frame(int(clip.numbers[place]))
         size = image.shape[:2]
-        first, second = (motion.scaled(_luma(clip.frame(n)), size) for n in (before, number))
-        return image, motion.optical_flow(Pair(first, second, max(1, number - before)), preset)
+        first, second = (pairs.scaled(_luma(clip.frame(n)), size) for n in (before, number))
+        return image, pairs.optical_flow(Pair(first, second, max(1, number - before)), preset)
 
     def see(frame: tuple[np.ndarray, np.ndarray]) -> Seen:
         image, flow = frame
