@@ -1,10 +1,11 @@
 """How time and memory grow with the number of frames: every light stage on synthetic clips, and figures of many scores.
 
-    python -m benchmarks.scale 1000 10000 100000 --scores 10000000
+    python -m benchmarks.scale 1000 10000 100000 --tables 1000000 --scores 10000000
 
-Clips of 100 frames of 64 x 48, half of them training, go through the stages of dvc.yaml, each in a process of its own,
-weighed as the recipe `motion`: no network runs. What networks take is measured on a few frames and multiplied. Prints
-tables in Markdown and draws docs/images/scale.png.
+Clips of 100 frames of 64 x 48, half of them training, go through the stages of dvc.yaml and onto the page, each in a
+process of its own, weighed as the recipe `motion`: no network runs. What networks take is measured on a few frames and
+multiplied. `--tables`: the stages that read tables alone, on those of the largest run, test clips copied until there
+are so many frames. Prints tables in Markdown and draws docs/images/scale.png.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from benchmarks import page
 from experiments import markdown
 from project import workspaces
 from vad.evaluation import plots
-from vad.storage import files
+from vad.storage import files, needs, tables
 
 CLIP = 100
 """Frames of a clip."""
@@ -37,9 +38,25 @@ HELD_OUT = 0.2
 """Share of the training clips."""
 STAGES = (
     "check", "fetch", "extract", "validation", "diagnose", "resize", "infer", "motion", "predict", "memory",
-    "objects", "given", "aggregate", "evaluate", "submission",
+    "objects", "given", "aggregate", "evaluate", "submission", "page",
 )  # fmt: skip
-SHOWN = ("fetch", "extract", "validation", "diagnose", "resize", "motion", "aggregate", "evaluate", "submission")
+SHOWN = (
+    "fetch", "extract", "validation", "diagnose", "resize", "motion", "aggregate", "evaluate", "submission", "page",
+)  # fmt: skip
+OF_TABLES = ("aggregate", "evaluate", "submission")
+"""The stages that read no picture."""
+REPORT = "metrics/report.html"
+WEIGHED = """
+import runpy, sys
+from pathlib import Path
+peak, module, *sys.argv[1:] = sys.argv[1:]
+try:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+finally:
+    status = Path("/proc/self/status").read_text()
+    Path(peak).write_text(status.split("VmHWM:")[1].split()[0])
+"""
+"""Run a module and write down its peak of memory, kB: what `wait4` tells counts the process that it was forked from."""
 SETTINGS = {
     "data.source": "folder",
     "data.root": "data/external/clips",
@@ -94,37 +111,69 @@ def prepare(folder: Path, frames: int) -> None:
     make_clips(folder / "data/external/clips", frames)
     for name in ("data/truth", "data/given", "models", "metrics/plots"):
         (folder / name).mkdir(parents=True)
-    for name in ("models/autoencoder.safetensors", "models/predictor.safetensors"):
-        (folder / name).touch()
-    files.write_json(folder / "metrics/train.json", {})
+    needs.write_no_weights(*(folder / "models" / f"{name}.safetensors" for name in ("autoencoder", "predictor")))
+    files.write_json(folder / "metrics/train.json", {"needed": False})
 
 
-def costs(frames: int) -> dict[str, Cost]:
-    """Stage -> what it takes for so many frames."""
-    commands = yaml.safe_load((page.TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, frames)
-        return {stage: run(commands[stage]["cmd"].split()[1:], folder) for stage in STAGES}
+def command(stage: str) -> list[str]:
+    """Module and arguments of a stage, or of the page."""
+    if stage == "page":
+        return ["reports.report"]
+    stages = yaml.safe_load((page.TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return stages[stage]["cmd"].split()[2:]
+
+
+def costs(folder: Path, frames: int) -> dict[str, Cost]:
+    """Stage -> what it takes for so many frames, in a folder that is made for them. `page` is the page of the run."""
+    prepare(folder, frames)
+    return {stage: run(command(stage), folder) for stage in STAGES}
 
 
 def run(arguments: Sequence[str], folder: Path) -> Cost:
-    """Run Python in a folder. Raises CalledProcessError when it fails."""
+    """Run a module with arguments in a folder, on Linux. Raises CalledProcessError when it fails."""
     start = time.perf_counter()
+    peak = folder / "peak"
     environment = os.environ | {"PYTHONPATH": str(page.TOP)}
-    process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment)
+    process = subprocess.Popen([sys.executable, "-c", WEIGHED, str(peak), *arguments], cwd=folder, env=environment)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    return Cost(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    seconds = time.perf_counter() - start
+    return Cost(seconds, used.ru_utime + used.ru_stime, int(peak.read_text(encoding="utf-8")) / 1024)
+
+
+def copy_tables(folder: Path, frames: int) -> int:
+    """Copy the test clips in all tables of a run until there are about so many frames; how many there are then."""
+
+    def copies(table: pd.DataFrame, test: "pd.Series[bool]") -> pd.DataFrame:
+        rows = table[test]
+        named = (rows.assign(video=[f"{number:05d}-{video}" for video in rows["video"]]) for number in range(times))
+        return pd.concat([table[~test], *named], ignore_index=True)
+
+    diagnosis = tables.read_csv(folder / "data/diagnosis.csv", tables.KEYS)
+    test = diagnosis["split"] == "test"
+    times = max(1, (frames - int((~test).sum())) // int(test.sum()))
+    tables.write_csv(folder / "data/diagnosis.csv", copies(diagnosis, test))
+    motion = tables.read_components(folder / "data/components/motion.npz")
+    tables.write_components(folder / "data/components/motion.npz", copies(motion, motion["split"] == "test"))
+    labels = tables.read_csv(folder / "data/labels/labels.csv", ["video"])
+    tables.write_csv(folder / "data/labels/labels.csv", copies(labels, labels["video"].notna()))
+    path = folder / "data/raw/manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["testing"] = [
+        clip | {"video": f"{number:05d}-{clip['video']}"} for number in range(times) for clip in manifest["testing"]
+    ]
+    files.write_json(path, manifest)
+    return int((~test).sum()) + times * int(test.sum())
 
 
 def slope(found: dict[int, dict[str, Cost]], stage: str) -> float:
     """By which power of the frames the processor's time grows, between the two largest numbers; nan for one alone."""
-    if len(found) < 2:
+    known = sorted((size, of_stage) for size, of_stage in found.items() if stage in of_stage)
+    if len(known) < 2:
         return math.nan
-    (few, fewer), (many, more) = sorted(found.items())[-2:]
+    (few, fewer), (many, more) = known[-2:]
     return math.log(more[stage].processor / fewer[stage].processor) / math.log(many / few)
 
 
@@ -134,8 +183,8 @@ def table(found: dict[int, dict[str, Cost]]) -> str:
     rows = [
         [
             stage,
-            *(f"{found[size][stage].processor / size * 1000:.2f}" for size in sizes),
-            *(f"{found[size][stage].megabytes:.0f}" for size in sizes),
+            *(f"{c.processor / n * 1000:.2f}" if (c := found[n].get(stage)) else "-" for n in sizes),
+            *(f"{c.megabytes:.0f}" if (c := found[n].get(stage)) else "-" for n in sizes),
             f"{slope(found, stage):.2f}",
         ]
         for stage in SHOWN
@@ -151,7 +200,8 @@ def draw(path: Path, found: dict[int, dict[str, Cost]]) -> None:
     figure, axis = plt.subplots(figsize=(7, 5))
     sizes = sorted(found)
     for stage in SHOWN:
-        axis.loglog(sizes, [found[size][stage].processor for size in sizes], "o-", label=stage)
+        known = [size for size in sizes if stage in found[size]]
+        axis.loglog(known, [found[size][stage].processor for size in known], "o-", label=stage)
     axis.loglog(sizes, [size * 1e-3 for size in sizes], "k--", label="1 ms a frame")
     axis.set_xlabel("frames")
     axis.set_ylabel("seconds of processor time")
@@ -211,18 +261,26 @@ def figures(scores: int) -> dict[str, float]:
     return taken | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def main(sizes: Sequence[int], scores: int, picture: Path) -> None:
+def main(sizes: Sequence[int], of_tables: int, scores: int, picture: Path) -> None:
     found: dict[int, dict[str, Cost]] = {}
+    pages = []
     for size in sorted(sizes):
-        found[size] = costs(size)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            found[size] = costs(folder, size)
+            pages.append([f"{size:,}", f"{(folder / REPORT).stat().st_size / 1e6:.1f}"])
+            if of_tables and size == max(sizes):
+                frames = copy_tables(folder, of_tables)
+                found[frames] = {stage: run(command(stage), folder) for stage in OF_TABLES}
         print(f"{size:,} frames: {sum(cost.seconds for cost in found[size].values()):.0f} s", file=sys.stderr)
     if found:
         print(f"{page.machine()}\n\n{table(found)}\n")
+        print(markdown.table(["frames", "page, MB"], pages), "\n")
         print(markdown.table(["network at 32 x 32", "ms a frame", "extrapolated from"], networks()), "\n")
         draw(picture, found)
     if scores:
-        command = [sys.executable, "-m", "benchmarks.scale", "--only-figures", "--scores", str(scores)]
-        taken = json.loads(subprocess.check_output(command, cwd=page.TOP, text=True))
+        words = [sys.executable, "-m", "benchmarks.scale", "--only-figures", "--scores", str(scores)]
+        taken = json.loads(subprocess.check_output(words, cwd=page.TOP, text=True))
         megabytes = taken.pop("megabytes")
         rows = [[name, f"{seconds:.1f}"] for name, seconds in taken.items()]
         rows.append(["together", f"{sum(taken.values()):.1f}"])
@@ -233,6 +291,7 @@ def main(sizes: Sequence[int], scores: int, picture: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frames", nargs="*", type=int)
+    parser.add_argument("--tables", type=int, default=0, metavar="FRAMES", help="stages that read tables alone")
     parser.add_argument("--scores", type=int, default=0)
     parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--only-figures", action="store_true", help=argparse.SUPPRESS)
@@ -240,4 +299,4 @@ if __name__ == "__main__":
     if given.only_figures:
         print(json.dumps(figures(given.scores)))
     else:
-        main(given.frames, given.scores, given.picture)
+        main(given.frames, given.tables, given.scores, given.picture)

@@ -1,5 +1,6 @@
 """The end of a process: on Ctrl-C, on SIGTERM, and with the process that started it, so that no orphan writes later."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -38,6 +39,16 @@ def lineage() -> list[int]:
 
 
 BORN = lineage()  # long before `guard` is called: imports take seconds, in which the parent may end
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files open as the system allows: a clip takes one, and 1,024 is a usual limit."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def guard() -> None:

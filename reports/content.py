@@ -1,6 +1,6 @@
 """What the report shows of frames: scores with truth and corruption, curves, shares, false alarms and misses."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ APART = 12
 """Frame numbers that lie at least between two of them in a clip: neighbours look alike."""
 RECALLS = np.linspace(0.01, 1, 100)
 DIGITS = 6
+MOST = 50_000
+"""Frames of a part that the page has scores of, about: about 60 bytes each."""
 
 
 def require(paths: Iterable[Path]) -> None:
@@ -47,8 +49,20 @@ def read_frames() -> pd.DataFrame:
     return joined.drop(columns="then").fillna({"kind": ""}).astype(dict.fromkeys(MARKS, int))
 
 
-def describe_clips(frames: pd.DataFrame) -> list[dict[str, Any]]:
-    """The clips of a split, ready for JSON, a dict each.
+def shown(frames: pd.DataFrame, groups: Iterable[dict[str, Any]]) -> list[str]:
+    """The clips of a split that the page shows, all of them up to MOST frames.
+
+    Of more, as many as fit: those of the `worst` frames, then the others by their highest score.
+    """
+    lengths = frames.groupby("video")["score"].agg(["size", "max"])
+    first = dict.fromkeys(row["video"] for group in groups for row in group["frames"])
+    ordered = [*first, *lengths.drop(list(first)).sort_values("max", ascending=False, kind="stable").index]
+    fits = lengths.loc[ordered, "size"].cumsum() <= MOST
+    return sorted(fits.index[fits] if fits.any() else ordered[:1])
+
+
+def describe_clips(frames: pd.DataFrame, videos: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The clips of a split, or those named, ready for JSON, a dict each.
 
     `video`, its name; a value a frame of `frame` (its number), `score`, `rank` (1: the highest), `flipped`, `noisy`,
     `frozen` (0 or 1), and where there are labels `label` (0 or 1) and `kind`; `missing`, the runs [first, last] of
@@ -56,7 +70,8 @@ def describe_clips(frames: pd.DataFrame) -> list[dict[str, Any]]:
     """
     ranked = frames.assign(rank=frames["score"].rank(ascending=False, method="min").astype(int))
     described = []
-    for video, rows in ranked.groupby("video", sort=True):
+    chosen = ranked if videos is None else ranked[ranked["video"].isin(videos)]
+    for video, rows in chosen.groupby("video", sort=True):
         rows = rows.sort_values("frame")
         numbers = rows["frame"].to_numpy()
         columns = {"score": rows["score"].map(_short), "rank": rows["rank"], **{name: rows[name] for name in MARKS}}

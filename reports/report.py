@@ -67,15 +67,17 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
     stored = {part: open_clips(split, frames[split]) for part, split in splits.items()}
     shares = tables.read_csv(SHARES, ["part", "scope", "name", "frames", "positives", "ap_share"])
     evaluation = provenance.read_metrics("evaluation")
+    worst = {part: content.worst(frames[split]) for part, split in splits.items()}
+    shown = {part: content.shown(frames[split], worst[part]) for part, split in splits.items()}
     parts = {
         part: {
-            "about": ABOUT[part],
+            "about": ABOUT[part] + left_out(len(shown[part]), len(stored[part])),
             "figures": evaluation.get(part),
             "curve": content.curve(frames[split], settings.evaluate.bootstrap, settings.seed),
             "shares": content.describe_shares(shares, part),
-            "clips": content.describe_clips(frames[split]),
+            "clips": content.describe_clips(frames[split], shown[part]),
             "axis": plots.score_axis(frames[split]["score"].to_numpy()),
-            "worst": content.worst(frames[split]),
+            "worst": worst[part],
         }
         for part, split in splits.items()
     }
@@ -100,6 +102,13 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
         "few_clips": " ".join(compare.FEW_CLIPS.split()),
         "colours": COLOURS,
     }
+
+
+def left_out(shown: int, clips: int) -> str:
+    """A sentence that says of how many clips the page has no curve; empty where it shows all."""
+    if shown == clips:
+        return ""
+    return f". Here are {shown} of {clips} clips: those of the worst false alarms and misses, then the highest scores"
 
 
 def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:

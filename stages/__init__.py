@@ -51,6 +51,7 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(f"usage: python -m {sys.modules['__main__'].__spec__.name} {' '.join(names).upper()}")  # type: ignore
     try:
         lifetime.guard()
+        lifetime.allow_open_files()
         launch.write_own_log()
         main(*map(Path, sys.argv[1:]))
     except VadError as error:

@@ -8,10 +8,10 @@ import pytest
 from benchmarks import scale
 
 
-def test_the_stages_take_the_synthetic_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stages_take_the_synthetic_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(scale, "CLIP", 40)
     monkeypatch.setattr(scale, "STAGES", ("check", "fetch", "extract"))
-    found = scale.costs(320)
+    found = scale.costs(tmp_path, 320)
     assert list(found) == ["check", "fetch", "extract"]
     assert all(cost.processor > 0 and cost.megabytes > 5 for cost in found.values())
 
