@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from competition import leaderboard
 from experiments import compare
-from project import revisions
+from project import lifetime, revisions
 from reports import component_maps, content, film, images, provenance
 from stages.evaluate import ABOUT
 from vad import VadError, params, registry
@@ -210,6 +210,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help=f"the page, {OUTPUT} if not given")
     arguments = parser.parse_args()
+    lifetime.allow_open_files()
     try:
         if arguments.against:
             revisions.read(arguments.against)  # what was asked for must be there; the default may be absent

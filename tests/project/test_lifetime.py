@@ -130,3 +130,20 @@ def test_a_stage_whose_parent_ended_while_it_was_loading_does_not_begin(tmp_path
     assert has_ended(int((tmp_path / "pid").read_text()))
     parent.communicate()
     assert left(tmp_path) == {"slow.py", "pid"}
+
+
+MANY_CLIPS = """
+import resource, stages, sys
+
+def main() -> None:
+    files = [open(__file__) for _ in range(200)]
+
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+stages.run(main)
+"""
+
+
+def test_a_stage_opens_more_clips_than_a_usual_limit_of_open_files_allows(tmp_path: Path) -> None:
+    (tmp_path / "many.py").write_text(MANY_CLIPS)
+    subprocess.run([sys.executable, tmp_path / "many.py"], env=os.environ | {"PYTHONPATH": str(TOP)}, check=True)

@@ -186,6 +186,23 @@ def test_numbers_that_are_missing_inside_a_clip_are_told_as_runs() -> None:
     assert [clip["rank"][at] for at in np.argsort(clip["score"])[::-1]] == list(range(1, 36))
 
 
+def test_of_more_frames_than_a_page_holds_the_clips_of_the_worst_and_of_the_highest_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = frames(clips=30, count=40)
+    groups = content.worst(table)
+    assert content.shown(table, groups) == [f"{clip:02d}" for clip in range(30)]
+    monkeypatch.setattr(content, "MOST", 15 * 40)
+    shown = content.shown(table, groups)
+    worst = {row["video"] for group in groups for row in group["frames"]}
+    highest = table[~table["video"].isin(worst)].groupby("video")["score"].max().nlargest(15 - len(worst))
+    assert shown == sorted(worst | set(highest.index)) and len(shown) == 15
+    some = content.describe_clips(table, shown)
+    assert [clip["video"] for clip in some] == shown
+    assert some == [clip for clip in content.describe_clips(table) if clip["video"] in shown]  # ranks are among all
+    assert report.left_out(15, 30).startswith(". Here are 15 of 30 clips") and report.left_out(30, 30) == ""
+
+
 # The worst frames and the curve
 
 
