@@ -103,7 +103,9 @@ class Maps:
         """Name -> its map (h, w) of a test or validation frame. Raises VadError when the frame is absent."""
         found: dict[str, np.ndarray] = {}
         if self.normality:
-            moved = self.normality.maps(pair(self._whole(split, video), number, self.normality.size))
+            clip = self._whole(split, video)
+            background = self.normality.background_of(clip)
+            moved = self.normality.maps(pair(clip, number, self.normality.size), background)
             found |= {name: self.normality.places[name].relative_to_place(cells) for name, cells in moved.items()}
         for name in self.of_clip:
             clip = self._small[split, video]

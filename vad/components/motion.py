@@ -4,7 +4,7 @@ No network is trained. What is normal comes from training frames: the background
 frame has its own scale and its own usual directions.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.components import out_of_fold, pooling, regions
+from vad.components import out_of_fold, pooling, regions, registration
 from vad.components.directions import Directions
 from vad.components.out_of_fold import Part
 from vad.components.pairs import CELL, Pair, Size, flow_cells, frame_change, optical_flow, pairs, scaled
@@ -102,13 +102,20 @@ class Sample:
         """Raises VadError where no clip has two frames."""
         self.settings = settings
         self.seen: dict[tuple[str, int], Cells] = {}
+        self._medians: dict[str, np.ndarray] = {}
         places = [(clip, place) for clip in training for place in range(1, len(clip))]
         if not places:
             raise VadError("data/frames/train: no clip has two frames; motion takes longer training clips")
         self.places = [places[index] for index in evenly_spaced(len(places), SAMPLED)]
 
-    def cells(self, videos: Collection[str], size: Size, background: np.ndarray) -> Iterator[tuple[str, Cells]]:
-        """The clip and the cells of every pair of some clips, at a size (H, W), residuals from a background (H, W)."""
+    def median(self, clip: Clip, size: Size) -> np.ndarray:
+        """A training clip without its people: see registration.median."""
+        if clip.video not in self._medians:
+            self._medians[clip.video] = registration.median(clip, size)
+        return scaled(self._medians[clip.video], size)
+
+    def cells(self, size: Size, backgrounds: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Cells]]:
+        """The clip and the cells of the pairs of some clips, at a size (H, W), residuals from each one's background."""
 
         def see(chosen: tuple[Clip, int]) -> tuple[str, Cells]:
             clip, place = chosen
@@ -117,9 +124,9 @@ class Sample:
             key = clip.video, second
             if key not in self.seen:
                 self.seen[key] = look(Pair(scaled(luma(clip, first), size), image, second - first), self.settings)
-            return clip.video, with_residual(self.seen[key], image, background, self.settings)
+            return clip.video, with_residual(self.seen[key], image, backgrounds[clip.video], self.settings)
 
-        return parallel(see, [(clip, place) for clip, place in self.places if clip.video in videos])
+        return parallel(see, [(clip, place) for clip, place in self.places if clip.video in backgrounds])
 
 
 def with_residual(cells: Cells, image: np.ndarray, background: np.ndarray, settings: Motion) -> Cells:
@@ -144,9 +151,12 @@ class Normality:
         self.background = chosen.luma
         sample = sample or Sample(training, settings)
         videos = [clip.video for clip in training]
-        sampled = list(sample.cells(videos, self.size, self.background))
+        asked = {clip.video for clip, _ in sample.places}
+        behind = {clip.video: self.background_of(clip, sample.median) for clip in training if clip.video in asked}
+        sampled = list(sample.cells(self.size, behind))
         if not sampled:
-            sampled = list(Sample(training, settings).cells(videos, self.size, self.background))
+            sample = Sample(training, settings)
+            sampled = list(sample.cells(self.size, {clip.video: self.background_of(clip) for clip in training}))
         self.directions: Directions | None = None
         if "direction" in settings.components:
             self.directions = Directions((cells["flow"], cells["bins"]) for _, cells in sampled)
@@ -161,11 +171,18 @@ class Normality:
             name: pooling.PlaceScales([each[name] for each in maps], *shrunk) for name in settings.components
         }
 
+    def background_of(self, clip: Clip, median: Callable[[Clip, Size], np.ndarray] = registration.median) -> np.ndarray:
+        """The background (H, W) of a clip: moved to where its camera looked, if `motion.registration` says so."""
+        if self.settings.registration and "background" in self.settings.components:
+            return registration.moved(self.background, median(clip, self.size))
+        return self.background
+
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
         """The components of each frame of a clip, in order: `COMPONENT_POOL` -> value."""
+        background = self.background_of(clip)
 
         def pooled(pair: Pair) -> dict[str, float]:
-            found = self.maps(pair).items()
+            found = self.maps(pair, background).items()
             return {
                 f"{name}_{pool}": value
                 for name, cells in found
@@ -174,9 +191,9 @@ class Normality:
 
         return parallel(pooled, pairs(clip, self.size))
 
-    def maps(self, pair: Pair) -> dict[str, np.ndarray]:
-        """Component -> its map (h, w) of one frame."""
-        return self._maps(with_residual(look(pair, self.settings), pair.image, self.background, self.settings))
+    def maps(self, pair: Pair, background: np.ndarray) -> dict[str, np.ndarray]:
+        """Component -> its map (h, w) of one frame, `background` (H, W) being that of its clip."""
+        return self._maps(with_residual(look(pair, self.settings), pair.image, background, self.settings))
 
     def _maps(self, cells: Mapping[str, Any], half: int | None = None) -> dict[str, np.ndarray]:
         """Component -> its map (h, w), from a frame's cells; `half` of a training frame, see regions.Known."""
