@@ -79,6 +79,7 @@ class Motion(Section):
     components: tuple[Annotated[str, OneOf(registry.maps("motion"))], ...]
     flow: Literal["fast", "medium"] = Field(description="OpenCV's preset of DIS optical flow")
     registration: bool
+    light: bool
     shrink: Annotated[Number, Field(ge=0, le=1000)] = Field(description="clips that the scale of all places counts")
 
 

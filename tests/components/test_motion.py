@@ -22,7 +22,9 @@ def clip(frames: np.ndarray, numbers: np.ndarray | None = None) -> clips.MappedC
 
 
 def settings(*components: str) -> Motion:
-    return Motion(components=components or registry.maps("motion"), flow="medium", shrink=0, registration=False)
+    return Motion(
+        components=components or registry.maps("motion"), flow="medium", shrink=0, registration=False, light=False
+    )
 
 
 def square_at(left: int, top: int = 48) -> np.ndarray:

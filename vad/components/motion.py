@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vad import VadError
-from vad.components import out_of_fold, pooling, regions, registration
+from vad.components import empty_scene, out_of_fold, pooling, regions
 from vad.components.directions import Directions
 from vad.components.out_of_fold import Part
 from vad.components.pairs import CELL, Pair, Size, flow_cells, frame_change, optical_flow, pairs, scaled
@@ -109,9 +109,9 @@ class Sample:
         self.places = [places[index] for index in evenly_spaced(len(places), SAMPLED)]
 
     def median(self, clip: Clip, size: Size) -> np.ndarray:
-        """A training clip without its people: see registration.median."""
+        """A training clip without its people: see empty_scene.median."""
         if clip.video not in self._medians:
-            self._medians[clip.video] = registration.median(clip, size)
+            self._medians[clip.video] = empty_scene.median(clip, size)
         return scaled(self._medians[clip.video], size)
 
     def cells(self, size: Size, backgrounds: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Cells]]:
@@ -171,11 +171,14 @@ class Normality:
             name: pooling.PlaceScales([each[name] for each in maps], *shrunk) for name in settings.components
         }
 
-    def background_of(self, clip: Clip, median: Callable[[Clip, Size], np.ndarray] = registration.median) -> np.ndarray:
-        """The background (H, W) of a clip: moved to where its camera looked, if `motion.registration` says so."""
-        if self.settings.registration and "background" in self.settings.components:
-            return registration.moved(self.background, median(clip, self.size))
-        return self.background
+    def background_of(self, clip: Clip, median: Callable[[Clip, Size], np.ndarray] = empty_scene.median) -> np.ndarray:
+        """The background (H, W) as a clip shows it, as far as `motion.registration` and `motion.light` say so."""
+        found, asked = self.background, self.settings
+        if "background" in asked.components and (asked.registration or asked.light):
+            seen = median(clip, self.size)
+            found = empty_scene.moved(found, seen) if asked.registration else found
+            found = empty_scene.lit(found, seen) if asked.light else found
+        return found
 
     def score(self, clip: Clip) -> Iterator[dict[str, float]]:
         """The components of each frame of a clip, in order: `COMPONENT_POOL` -> value."""

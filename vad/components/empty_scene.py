@@ -1,4 +1,4 @@
-"""Where the camera looked in a clip, in pixels from where it looked in training: somebody may have touched it."""
+"""The empty scene as a clip shows it: somebody may have touched the camera since training, and the light changes."""
 
 import cv2
 import numpy as np
@@ -16,8 +16,10 @@ LEAST = 0.5
 """Pixels: less is what people and noise make of a camera that stands still."""
 ALIKE, BETTER = 0.2, 0.02
 """What the correlation must reach, and by how much it must rise."""
+BROAD = 0.1
+"""Of the height of a frame: light differs over such widths, people are narrower."""
 _COARSE = 4.0
-"""Pixels: structures wider than that are light and shade, not edges."""
+"""Pixels: what is wider than that is no edge."""
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
 
 
@@ -35,6 +37,12 @@ def moved(background: np.ndarray, clip: np.ndarray) -> np.ndarray:
     move = np.array([[1, 0, x], [0, 1, y]], np.float32)
     height, width = background.shape
     return cv2.warpAffine(background.astype(np.float32), move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+def lit(background: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """The background (H, W), luma, in the light of a clip of that `median`: as much brighter or darker, broadly."""
+    difference = clip.astype(np.float32) - background
+    return background + cv2.GaussianBlur(difference, (0, 0), BROAD * len(background))
 
 
 def shift(background: np.ndarray, image: np.ndarray) -> tuple[float, float]:
