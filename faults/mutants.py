@@ -69,17 +69,18 @@ def ends(kind: Kind, count: int, seed: int, kept: Path) -> Iterator[End]:
         path.parent.mkdir(exist_ok=True)
         while number < count:
             here, there = context.Pipe(duplex=False)
-            worker = context.Process(target=work, args=(kind, path, range(number, count), seed, there))
+            worker = context.Process(target=work, args=(kind, path, range(number, count), seed, kept, there))
             worker.start()
             there.close()
             while number < count and (found := _told(here, kind, number)):
-                yield _kept(found, path, kept)
+                yield found
                 number += 1
             worker.kill()
             worker.join()
             if number < count:  # it died at this one, or still reads it
                 said = f"no end in {SECONDS:.0f} s" if worker.exitcode == -9 else f"died, exit code {worker.exitcode}"
-                yield _kept(End(kind.name, number, BAD, said), path, kept)
+                _keep(path, number, kept)
+                yield End(kind.name, number, BAD, said)
                 number += 1
 
 
@@ -91,14 +92,12 @@ def _told(worker: Connection, kind: Kind, number: int) -> End | None:
         return None
 
 
-def _kept(end: End, path: Path, kept: Path) -> End:
-    if end.end == BAD:
-        kept.mkdir(parents=True, exist_ok=True)
-        (kept / f"{end.number}-{path.name}").write_bytes(path.read_bytes())
-    return end
+def _keep(path: Path, number: int, kept: Path) -> None:
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / f"{number}-{path.name}").write_bytes(path.read_bytes())
 
 
-def work(kind: Kind, path: Path, numbers: range, seed: int, told: Connection) -> None:
+def work(kind: Kind, path: Path, numbers: range, seed: int, kept: Path, told: Connection) -> None:
     """Write each mutant to `path`, read it and tell how that ended. What the libraries print counts as bad."""
     kind.write(path)
     sound, expected = path.read_bytes(), kind.read(path)
@@ -116,6 +115,8 @@ def work(kind: Kind, path: Path, numbers: range, seed: int, told: Connection) ->
                 end, said = BAD, f"{said} printed: {printed.read(500)!r}"
                 printed.seek(0)
                 printed.truncate()
+            if end == BAD:
+                _keep(path, number, kept)  # before the next is written there
             told.send((end, said))
 
 

@@ -66,6 +66,17 @@ def of_a_huge_chunk(path: Path) -> None:
     hdf5(path, lambda file: file.create_dataset("cell", dtype=np.uint8, compression=9, **shapes))
 
 
+def of_a_chunk_that_is_stated_to_be_huge(path: Path) -> None:
+    hdf5(
+        path, lambda file: file.create_dataset("cell", data=np.eye(10, dtype=np.uint8), chunks=(10, 10), compression=9)
+    )
+    with h5py.File(path) as file:
+        stored = file["cell"].id.get_chunk_info(0)
+    content, states = path.read_bytes(), struct.pack("<II", stored.size, 0)  # the size, and filters that are left out
+    assert content.count(states) == 1
+    path.write_bytes(content.replace(states, struct.pack("<II", stored.size | 0x5B000000, 0)))
+
+
 def of_a_swollen_chunk(path: Path) -> None:
     def write(file: h5py.File) -> h5py.Dataset:
         cell = file.create_dataset("cell", (10, 10), np.uint8, chunks=(10, 10), compression=9)
@@ -92,6 +103,7 @@ MASKS = "from vad.data import avenue_masks", "print(avenue_masks.anomalous_frame
     [
         (of_huge_shape, "an array, or a chunk of one, is larger than any mask"),
         (of_a_huge_chunk, "an array, or a chunk of one, is larger than any mask"),
+        (of_a_chunk_that_is_stated_to_be_huge, "part of an array is stated to lie beyond the end of the file"),
         (of_a_swollen_chunk, "an array inflates to more than it states"),
         (of_many_references, "volLabel is no cell array of at most 1000000 cells"),
         (of_another_compression, "an array is compressed otherwise than by deflate"),

@@ -154,3 +154,15 @@ def test_remains_of_a_killed_run_are_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_missing_archive_is_said_so(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "none.zip")
+
+
+def test_members_that_a_damaged_directory_hides_are_missed(tmp_path: Path) -> None:
+    archive = make(tmp_path / "a.zip", {f"frame_{number}.jpg": b"x" for number in range(5)})
+    whole = bytearray(archive.read_bytes())
+    second = whole.index(b"PK\1\2", whole.index(b"PK\1\2") + 1)
+    length = len("frame_1.jpg") + 46
+    whole[second + 32 : second + 34] = (2 * length).to_bytes(2, "little")  # its comment is two members long
+    archive.write_bytes(whole)
+    with zipfile.ZipFile(archive) as found:
+        assert len(found.infolist()) == 3
+    assert "its directory is damaged: it has 5 members and lists 3" in refused(archive)

@@ -1,6 +1,7 @@
 """Pixel masks of anomalous events in the official layout of CUHK Avenue: one N_label.mat a clip."""
 
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -74,6 +75,8 @@ def _refuse_swollen(dataset: Any) -> None:
         return
     for place in range(dataset.id.get_num_chunks()):
         stored = dataset.id.get_chunk_info(place)
+        if stored.byte_offset + stored.size > os.path.getsize(dataset.file.filename):
+            raise ValueError("part of an array is stated to lie beyond the end of the file")
         if stored.filter_mask >> filters.index(DEFLATE) & 1:  # this one is not compressed
             continue
         _, content = dataset.id.read_direct_chunk(stored.chunk_offset)

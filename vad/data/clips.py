@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from vad import VadError
-from vad.storage import files, store, tables
+from vad.storage import archives, files, store, tables
 
 JPEG_QUALITY = 95
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -88,7 +88,7 @@ class ZippedClip(Clip):
             data = self.archive.read(self.names[number])
         except KeyError:
             raise VadError(f"{where} is not in the clip") from None
-        except (zipfile.BadZipFile, OSError) as error:
+        except archives.UNREADABLE as error:
             raise VadError(f"{where} is damaged ({error}); delete the file and run `dvc repro extract`") from None
         return decode(data, where, at_least)
 
@@ -204,8 +204,8 @@ def read_digest(path: Path) -> str | None:
 def open_zip(path: Path) -> ZippedClip:
     """Open a clip that `write_zip` stored. Raises VadError when it is damaged."""
     try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+        archive = archives.opened(path)
+    except archives.UNREADABLE as error:
         raise VadError(f"{path}: not a readable clip ({error}); delete it and run `dvc repro extract`") from None
     names = {frame_number(name): name for name in archive.namelist()}
     return ZippedClip(path.stem, np.array(sorted(names), np.int64), path, names, archive)

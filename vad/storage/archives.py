@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from vad import VadError
 from vad.storage.progress import progress
 
-# What reading a damaged, encrypted or exotic member can raise.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+"""What reading a damaged, encrypted or exotic zip or member can raise."""
 # Below this size a ratio says nothing: a small table of zeros may well shrink a thousandfold.
 _SMALL = 1 << 20
 
@@ -40,7 +40,7 @@ def check(archive: Path, caps: Caps = Caps()) -> None:
                 with source.open(member) as content:
                     while content.read(_SMALL):
                         pass
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise _damaged(archive, member, error) from None
 
 
@@ -69,12 +69,27 @@ def unpack(archive: Path, folder: Path, caps: Caps = Caps()) -> Path:
     return folder
 
 
+def opened(archive: Path) -> zipfile.ZipFile:
+    """A zip that is open to be read. Raises what zipfile raises, and BadZipFile where its directory hides members.
+
+    Where the length of a name or comment is damaged, zipfile goes on behind it and misses what lies between.
+    """
+    with open(archive, "rb") as file:
+        ending = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # of a zip64 as well
+    found = zipfile.ZipFile(archive)
+    stated = ending[zipfile._ECD_ENTRIES_TOTAL]  # type: ignore[attr-defined]
+    if len(found.infolist()) != stated:
+        found.close()
+        raise zipfile.BadZipFile(f"its directory is damaged: it has {stated} members and lists {len(found.infolist())}")
+    return found
+
+
 def _opened(archive: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(archive)
+        return opened(archive)
     except FileNotFoundError:
         raise VadError(f"{archive}: no such file") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise VadError(f"{archive}: not a whole zip archive ({error}); delete it and download it again") from None
 
 
@@ -185,7 +200,7 @@ def _write(archive: Path, source: zipfile.ZipFile, member: zipfile.ZipInfo, fold
             shutil.copyfileobj(content, out, _SMALL)
     except OSError as error:
         raise VadError(f"{archive}: {member.filename!r} can't be unpacked: {error.strerror}; nothing was") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(archive, member, error) from None
 
 
