@@ -207,6 +207,19 @@ def test_a_submission_of_one_s_own_is_a_component_and_a_changed_one_is_noticed(r
     own.unlink()
 
 
+def test_other_labels_of_the_benchmark_evaluate_again_and_touch_nothing_else(restored: Clone) -> None:
+    truth = restored.folder / "truth.csv"
+    shutil.copy(restored.root / "labels.csv", truth)
+    restored.set(**{"data.benchmark_labels": "truth.csv"})
+    assert ran(restored.run("dvc", "repro")) == ["evaluate"]
+    before = restored.metrics()["benchmark"]
+    truth.write_text(truth.read_text().replace("02,5,0", "02,5,1"))
+    assert ran(restored.run("dvc", "repro")) == ["evaluate"]
+    after = restored.metrics()["benchmark"]
+    assert after["positives"] == before["positives"] + 1 and after["ranking"] == before["ranking"]
+    truth.unlink()
+
+
 def trainings(folder: Path) -> list[psutil.Process]:
     """The processes of a clone's stage `train`."""
     return [

@@ -1,6 +1,7 @@
 """Each stage does what its entry in dvc.yaml says, on tiny clips, called as Python functions."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -399,6 +400,31 @@ def test_check_refuses_weights_of_a_detector_that_are_not_there(project: Path, t
     with pytest.raises(VadError, match=r"objects.weights = 'nowhere.pth': no such file; correct or unset it"):
         check.main(tmp_path)
     settings(**TINY)
+
+
+@pytest.mark.parametrize(
+    ("stage", "sections"),
+    [
+        ("train", {"train": {}}),
+        ("memory", {"memory": {"enabled": True, "features": "resnet18"}}),
+        ("objects", {"objects": {"enabled": True}}),
+    ],
+)
+def test_other_weights_in_a_file_of_the_same_name_are_another_need_of_their_stage_alone(
+    project: Path, tmp_path: Path, stage: str, sections: dict[str, dict[str, object]]
+) -> None:
+    weights = tmp_path / "weights.pth"
+    settings(
+        **TINY | {name: TINY.get(name, {}) | changes | {"weights": str(weights)} for name, changes in sections.items()}
+    )
+    found = []
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        check.main(tmp_path / "needs")
+        found.append({path.name: path.read_text() for path in (tmp_path / "needs").iterdir()})
+    settings(**TINY)
+    assert [name for name in found[0] if found[0][name] != found[1][name]] == [stage]
+    assert f"{stage}.weights {hashlib.sha256(b'two').hexdigest()}" in found[1][stage].splitlines()
 
 
 def pools_of(family: str) -> list[str]:
