@@ -60,7 +60,9 @@ def average_precision(folder: Path, found: pd.DataFrame) -> float:
 
 def operators(folder: Path, precision: Precision, most: int) -> str:
     """The operators that take most of the processor's time, as torch's profiler shows them."""
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+    # Scoring has threads of its own.
+    everywhere = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    with profile(activities=[ProfilerActivity.CPU], experimental_config=everywhere) as profiled:
         scores(folder, precision, most)
     table: str = profiled.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=45)
     return table
