@@ -15,7 +15,7 @@ def test_a_recipe_runs_as_an_experiment_on_the_user_s_own_data(restored: Clone) 
     printed = restored.run("python", "-m", "experiments.recipe", "best")
     # Nothing weighs the autoencoder, so its stages leave nothing; the clips are not fetched again.
     again = (
-        "check extract validation diagnose resize train infer motion train_predictor predict memory objects given "
+        "extract validation diagnose resize train infer motion train_predictor predict memory objects given "
         "aggregate evaluate submission"
     )
     assert json.loads((restored.folder / "metrics/train.json").read_text()) == {"needed": False}
