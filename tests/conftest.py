@@ -1,6 +1,7 @@
 """What every test shares: the real clips where there are some, and property tests that repeat."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A slip must reach neither Kaggle nor anything else with the token of whoever runs the tests.
 os.environ |= {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "no_proxy": "", "NO_PROXY": ""}
 os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the stages that tests send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Derandomised: a failure comes back. No deadline: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -380,8 +380,8 @@ def test_disabled_it_writes_nothing_and_loads_no_torch(project: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from stages import components, train_predictor; "
         "weights, table, metrics = map(Path, sys.argv[1:]); needs, resized = Path('needs'), Path('resized'); "
-        "train_predictor.main(needs / 'predictor', resized, weights, Path('halves'), metrics); "
-        "components.main(needs / 'prediction', weights, Path('halves'), resized, Path('diagnosis.csv'), table); "
+        "train_predictor.main(needs / 'train_predictor', resized, weights, Path('halves'), metrics); "
+        "components.main(needs / 'predict', weights, Path('halves'), resized, Path('diagnosis.csv'), table); "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(
