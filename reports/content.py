@@ -52,13 +52,13 @@ def read_frames() -> pd.DataFrame:
 def shown(frames: pd.DataFrame, groups: Iterable[dict[str, Any]]) -> list[str]:
     """The clips of a split that the page shows, all of them up to MOST frames.
 
-    Of more, as many as fit: those of the `worst` frames, then the others by their highest score.
+    Of more, those of the `worst` frames, and as many others as fit besides, by their highest score.
     """
     lengths = frames.groupby("video")["score"].agg(["size", "max"])
     first = dict.fromkeys(row["video"] for group in groups for row in group["frames"])
     ordered = [*first, *lengths.drop(list(first)).sort_values("max", ascending=False, kind="stable").index]
     fits = lengths.loc[ordered, "size"].cumsum() <= MOST
-    return sorted(fits.index[fits] if fits.any() else ordered[:1])
+    return sorted({*first, *fits.index[fits]})
 
 
 def describe_clips(frames: pd.DataFrame, videos: Sequence[str] | None = None) -> list[dict[str, Any]]:
