@@ -1,7 +1,8 @@
 """What code a stage's result depends on: the project's modules that the stage imports, and all that these import."""
 
+import ast
 import hashlib
-import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +14,6 @@ LEAVES_NO_TRACE = {
     "vad/registry.py", "vad/params.py", "vad/schema.py", "vad/storage/needs.py", "vad/storage/progress.py",
 }  # fmt: skip
 """Modules that change no output: they run a stage, say how far it is, and read the parameters, which DVC compares."""
-_STATEMENT = re.compile(
-    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+([^\n#]+))", re.MULTILINE
-)
 
 
 def stages() -> list[str]:
@@ -24,10 +22,14 @@ def stages() -> list[str]:
     return sorted(modules | {row.stage for row in registry.FAMILIES})
 
 
-def code_of(stage: str) -> list[Path]:
-    """The modules that a stage's result depends on, in the order of their paths."""
-    code = [row.code.partition(":")[0] for row in registry.FAMILIES if row.stage == stage and row.code]
-    waiting = [_module(name) for name in (["stages.components", *code] if code else [f"stages.{stage}"])]
+def code_of(stage: str, named: Iterable[str] = ()) -> list[Path]:
+    """The modules that a stage's result depends on, in the order of their paths.
+
+    `named` are others, with what they import: those that the registry names for the parameters, `module:object`.
+    """
+    code = [row.code for row in registry.FAMILIES if row.stage == stage and row.code]
+    first = ["stages.components", *code] if code else [f"stages.{stage}"]
+    waiting = [_module(name.partition(":")[0]) for name in (*first, *named)]
     found: set[Path] = set()
     while waiting:
         if (path := waiting.pop()) and path not in found and str(path.relative_to(TOP)) not in LEAVES_NO_TRACE:
@@ -38,14 +40,13 @@ def code_of(stage: str) -> list[Path]:
 
 @cache
 def imported(path: Path) -> tuple[Path, ...]:
-    """The project's modules that a module imports, inside functions and for type checkers too.
-
-    Found by the text of its lines, which takes a tenth of the time of parsing it; a test compares the two.
-    """
+    """The project's modules that a module imports, inside functions and for type checkers too."""
     names: list[str] = []
-    for origin, some, plain in _STATEMENT.findall(path.read_text(encoding="utf-8")):
-        parts = [part.split()[0] for part in (some or plain).strip("()").split(",") if part.strip()]
-        names += [f"{origin}.{part}" for part in parts] if origin else parts
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
     return tuple({module for name in names if (module := _module(name))})
 
 

@@ -3,6 +3,7 @@
 It runs every time. DVC has no dependency that may be absent, and sees nothing behind a link to a folder.
 """
 
+import hashlib
 from pathlib import Path
 
 from project import imports
@@ -30,18 +31,38 @@ def main(needed: Path) -> None:
     for stage, path in weights.items():
         if not path.is_file():
             raise VadError(f"{PARAMS}: {stage}.weights = {str(path)!r}: no such file; correct or unset it")
+    for path in (settings.data.root, settings.data.benchmark_labels, settings.data.scores):
+        if path.exists():  # whoever reads it: DVC looks at all that is in it
+            inventory.refuse_pipes(path)
     if "data.root" in there:
-        # Already here: DVC would wait for ever at a pipe in it.
         inventory.look(settings.data.root)
     if wanted["given"]:
         own_scores.find(settings.data.scores)
-    made_of = {
-        stage: {str(path.relative_to(imports.TOP)): imports.digest(path) for path in imports.code_of(stage)}
-        for stage in wanted
-    }
+    made_of = {}
+    for stage, chosen in rows_of(settings).items():
+        made_of[stage] = {str(p.relative_to(imports.TOP)): imports.digest(p) for p in imports.code_of(stage, chosen)}
+        made_of[stage]["vad/registry.py"] = hashlib.sha256("\n".join(chosen).encode()).hexdigest()
     for stage, path in weights.items():
         made_of[stage][f"{stage}.weights"] = imports.digest(path)
     needs.write(needed, wanted, made_of)
+
+
+def rows_of(settings: params.Params) -> dict[str, list[str]]:
+    """Stage -> what it reads in the registry: the rows that its parameters choose, as text; code is `module:object`."""
+    encoder, network = registry.ENCODERS[settings.train.encoder], registry.PREDICTORS[settings.predict.network]
+    views = ["views", *registry.VIEWS]
+    rows: dict[str, list[str]] = {stage: [] for stage in imports.stages()}
+    for family in registry.FAMILIES:
+        rows[family.stage] += [family.code] * bool(family.code) + [str((family.maps, family.pools))]
+    rows["train"] += [encoder]
+    rows["infer"] += [encoder, *views]
+    rows["train_predictor"] += [network]
+    rows["predict"] += [network]
+    rows["memory"] += [encoder, network, registry.BACKBONES.get(settings.memory.features, "")]
+    rows["fetch"] += [str(registry.SOURCES[settings.data.source])]
+    for stage in ("aggregate", "evaluate"):  # of all rows, and quick
+        rows[stage] += [imports.digest(imports.TOP / "vad" / "registry.py")]
+    return rows
 
 
 def weights_of(settings: params.Params, wanted: dict[str, bool]) -> dict[str, Path]:

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from project import imports
+from stages import check
 from tests.test_architecture import SOURCES, imported_modules
-from vad import registry
+from vad import params, registry
 
 TOP = Path(__file__).parents[1]
 STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -48,11 +49,45 @@ def test_every_stage_depends_on_its_file_of_needs_and_on_no_code_besides() -> No
     assert STAGES["check"]["always_changed"] and all((TOP / path).is_file() for path in imports.LEAVES_NO_TRACE)
 
 
-@pytest.mark.parametrize("module", sorted(name for name in SOURCES if not is_package(name)))
-def test_what_a_module_imports_is_found_in_its_text_as_in_its_syntax_tree(module: str) -> None:
-    found = {str(path.relative_to(TOP)) for path in imports.imported(TOP / f"{module.replace('.', '/')}.py")}
-    modules = {name for name in imported_modules(SOURCES[module]) if not is_package(name)}
-    assert found == {f"{name.replace('.', '/')}.py" for name in modules}
+IMPORTS = """
+from vad.data import (  # noqa: F401
+    clips,  # why not
+    decode as other,
+)
+import os; from vad.storage import files
+if True: import vad.storage.tables
+from vad.quality \\
+    import repair
+def later():
+    from vad.scoring import fusion
+"""
+
+
+def test_an_import_is_found_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(IMPORTS)
+    found = {str(path.relative_to(TOP / "vad")) for path in imports.imported(tmp_path / "module.py")}
+    assert found == {
+        "data/clips.py", "data/decode.py", "storage/files.py", "storage/tables.py", "quality/repair.py", "scoring/fusion.py",
+    }  # fmt: skip
+
+
+def test_a_stage_depends_on_the_rows_of_the_registry_that_its_parameters_choose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = params.load(TOP / "params.yaml")
+    before = check.rows_of(settings)
+    monkeypatch.setitem(registry.PREDICTORS, "unet", "vad.models.predictor:ConvLSTM")
+    assert [name for name in before if check.rows_of(settings)[name] != before[name]] == [
+        "train_predictor",
+        "predict",
+        "memory",
+    ]
+    monkeypatch.setitem(registry.ENCODERS, "mine", "vad.models.autoencoder:Autoencoder")
+    assert check.rows_of(settings)["train"] == before["train"]
+    named = imports.code_of("train", ["vad.evaluation.onsets:find"])
+    assert TOP / "vad/evaluation/onsets.py" in named and TOP / "vad/evaluation/onsets.py" not in imports.code_of(
+        "train"
+    )
 
 
 CODE_IN_INIT = {"vad", "stages"}

@@ -427,6 +427,26 @@ def test_other_weights_in_a_file_of_the_same_name_are_another_need_of_their_stag
     assert f"{stage}.weights {hashlib.sha256(b'two').hexdigest()}" in found[1][stage].splitlines()
 
 
+@pytest.mark.parametrize("place", ["mine/.hidden", "truth/9_label.mat", "given/own.csv"])
+def test_a_pipe_that_dvc_would_wait_for_is_refused_wherever_dvc_looks(
+    project: Path, tmp_path: Path, place: str
+) -> None:
+    os.mkfifo(place)
+    try:
+        with pytest.raises(VadError, match=f"^{place}: a pipe, socket or device; remove it$"):
+            check.main(tmp_path)
+    finally:
+        Path(place).unlink()
+
+
+def test_a_damaged_file_of_needs_is_written_anew(project: Path, tmp_path: Path) -> None:
+    check.main(tmp_path)
+    whole = (tmp_path / "train").read_bytes()
+    (tmp_path / "train").write_bytes(b"\xff")
+    check.main(tmp_path)
+    assert (tmp_path / "train").read_bytes() == whole
+
+
 def pools_of(family: str) -> list[str]:
     return [name for name, row in registry.COMPONENTS.items() if row.name == family]
 

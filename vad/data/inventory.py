@@ -57,6 +57,22 @@ def quiet(path: Path) -> bool:
     return path.name.startswith(".") or path.name.lower() in LITTER
 
 
+def refuse_pipes(root: Path) -> None:
+    """Raise VadError for a pipe, a device or a link to nothing in a folder, hidden ones too: DVC would wait or fail."""
+    waiting = [root]
+    while waiting:
+        path = waiting.pop()
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            raise VadError(f"{path}: a link to nothing; mend or remove it") from None
+        if stat.S_ISDIR(mode):
+            if path == root or not path.is_symlink():
+                waiting += [Path(entry.path) for entry in os.scandir(path)]
+        elif not stat.S_ISREG(mode):
+            raise VadError(f"{path}: a pipe, socket or device; remove it")
+
+
 def look(root: Path) -> Listing:
     """Every file in a folder and its subfolders, or a file alone, by path; what is `quiet` left out.
 

@@ -78,7 +78,8 @@ def opened(archive: Path) -> zipfile.ZipFile:
         ending = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # of a zip64 as well
     found = zipfile.ZipFile(archive)
     stated = ending[zipfile._ECD_ENTRIES_TOTAL]  # type: ignore[attr-defined]
-    if len(found.infolist()) != stated:
+    # Some programs count to 65,535 and begin anew.
+    if stated not in (len(found.infolist()), len(found.infolist()) % 2**16):
         found.close()
         raise zipfile.BadZipFile(f"its directory is damaged: it has {stated} members and lists {len(found.infolist())}")
     return found

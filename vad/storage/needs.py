@@ -20,7 +20,7 @@ def write(folder: Path, needed: Mapping[str, bool], made_of: Mapping[str, Mappin
     for stage, value in needed.items():
         lines = (made_of or {}).get(stage, {}) if value else {}
         text = TEXT[value] + "".join(f"{name} {digest}\n" for name, digest in lines.items())
-        if not (folder / stage).is_file() or (folder / stage).read_text(encoding="utf-8") != text:
+        if not (folder / stage).is_file() or (folder / stage).read_bytes() != text.encode():
             files.write_text(folder / stage, text)
 
 
