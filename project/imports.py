@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vad import registry
 
@@ -20,6 +21,24 @@ def stages() -> list[str]:
     """The stages of dvc.yaml whose results depend on code, which is all but `check`."""
     modules = {path.stem for path in (TOP / "stages").glob("*.py")} - {"__init__", "components", "check"}
     return sorted(modules | {row.stage for row in registry.FAMILIES})
+
+
+def rows_of(settings: Any) -> dict[str, list[str]]:
+    """Stage -> what it reads in the registry: the rows that its parameters choose, as text; code is `module:object`."""
+    encoder, network = registry.ENCODERS[settings.train.encoder], registry.PREDICTORS[settings.predict.network]
+    views = ["views", *registry.VIEWS]
+    rows: dict[str, list[str]] = {stage: [] for stage in stages()}
+    for family in registry.FAMILIES:
+        rows[family.stage] += [family.code] * bool(family.code) + [str((family.maps, family.pools))]
+    rows["train"] += [encoder]
+    rows["infer"] += [encoder, *views]
+    rows["train_predictor"] += [network]
+    rows["predict"] += [network]
+    rows["memory"] += [encoder, network, registry.BACKBONES.get(settings.memory.features, "")]
+    rows["fetch"] += [str(registry.SOURCES[settings.data.source])]
+    for stage in ("aggregate", "evaluate"):  # of all rows, and quick
+        rows[stage] += [digest(TOP / "vad" / "registry.py")]
+    return rows
 
 
 def code_of(stage: str, named: Iterable[str] = ()) -> list[Path]:

@@ -68,8 +68,9 @@ def run(main: Callable[..., None]) -> None:
 
 
 def made_of(stage: str, settings: "BaseModel") -> list[Any]:
-    """What a stage's results depend on besides its inputs, as JSON has it: its code and its parameters in dvc.yaml."""
+    """What a stage's results depend on besides its inputs, as JSON has it: code, rows of the registry, parameters."""
     values = settings.model_dump(mode="json")
     keys = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage].get("params", [])
     stated = {key: reduce(lambda part, name: part[name], key.split("."), values) for key in keys}
-    return [[imports.digest(path) for path in imports.code_of(stage)], stated]
+    rows = imports.rows_of(settings)[stage]
+    return [[imports.digest(path) for path in imports.code_of(stage, rows)], rows, stated]

@@ -39,30 +39,12 @@ def main(needed: Path) -> None:
     if wanted["given"]:
         own_scores.find(settings.data.scores)
     made_of = {}
-    for stage, chosen in rows_of(settings).items():
+    for stage, chosen in imports.rows_of(settings).items():
         made_of[stage] = {str(p.relative_to(imports.TOP)): imports.digest(p) for p in imports.code_of(stage, chosen)}
         made_of[stage]["vad/registry.py"] = hashlib.sha256("\n".join(chosen).encode()).hexdigest()
     for stage, path in weights.items():
         made_of[stage][f"{stage}.weights"] = imports.digest(path)
     needs.write(needed, wanted, made_of)
-
-
-def rows_of(settings: params.Params) -> dict[str, list[str]]:
-    """Stage -> what it reads in the registry: the rows that its parameters choose, as text; code is `module:object`."""
-    encoder, network = registry.ENCODERS[settings.train.encoder], registry.PREDICTORS[settings.predict.network]
-    views = ["views", *registry.VIEWS]
-    rows: dict[str, list[str]] = {stage: [] for stage in imports.stages()}
-    for family in registry.FAMILIES:
-        rows[family.stage] += [family.code] * bool(family.code) + [str((family.maps, family.pools))]
-    rows["train"] += [encoder]
-    rows["infer"] += [encoder, *views]
-    rows["train_predictor"] += [network]
-    rows["predict"] += [network]
-    rows["memory"] += [encoder, network, registry.BACKBONES.get(settings.memory.features, "")]
-    rows["fetch"] += [str(registry.SOURCES[settings.data.source])]
-    for stage in ("aggregate", "evaluate"):  # of all rows, and quick
-        rows[stage] += [imports.digest(imports.TOP / "vad" / "registry.py")]
-    return rows
 
 
 def weights_of(settings: params.Params, wanted: dict[str, bool]) -> dict[str, Path]:

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from project import imports
-from stages import check
 from tests.test_architecture import SOURCES, imported_modules
 from vad import params, registry
 
@@ -74,12 +73,12 @@ def test_a_stage_depends_on_the_rows_of_the_registry_that_its_parameters_choose(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = params.load(TOP / "params.yaml")
-    before = check.rows_of(settings)
+    before = imports.rows_of(settings)
     monkeypatch.setitem(registry.PREDICTORS, "unet", "vad.models.predictor:ConvLSTM")
-    after = check.rows_of(settings)
+    after = imports.rows_of(settings)
     assert {name for name in before if after[name] != before[name]} == {"train_predictor", "predict", "memory"}
     monkeypatch.setitem(registry.ENCODERS, "mine", "vad.models.autoencoder:Autoencoder")
-    assert check.rows_of(settings)["train"] == before["train"]
+    assert imports.rows_of(settings)["train"] == before["train"]
     other = TOP / "vad/evaluation/onsets.py"
     assert other in imports.code_of("train", ["vad.evaluation.onsets:find"])
     assert other not in imports.code_of("train")
