@@ -166,3 +166,23 @@ def test_members_that_a_damaged_directory_hides_are_missed(tmp_path: Path) -> No
     with zipfile.ZipFile(archive) as found:
         assert len(found.infolist()) == 3
     assert "its directory is damaged: it has 5 members and lists 3" in refused(archive)
+
+
+def test_a_zip_of_a_version_that_python_does_not_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    archive = make(tmp_path / "a.zip", {"a.csv": b"Id\n"})
+    whole = bytearray(archive.read_bytes())
+    whole[whole.index(b"PK\1\2") + 6] = 163
+    archive.write_bytes(whole)
+    assert "not a whole zip archive (zip file version 16.3)" in refused(archive)
+
+
+def test_a_count_of_members_that_began_anew_at_65536_is_believed(tmp_path: Path) -> None:
+    archive = make(tmp_path / "a.zip", {f"{number}": b"" for number in range(65_540)}, zipfile.ZIP_STORED)
+    whole = archive.read_bytes()
+    end = whole.rindex(b"PK\5\6")
+    of_zip64 = 56 + 20  # its record and its locator, which programs that count so do not write
+    archive.write_bytes(
+        whole[: end - of_zip64] + whole[end : end + 8] + (4).to_bytes(2, "little") * 2 + whole[end + 12 :]
+    )
+    with archives.opened(archive) as found:
+        assert len(found.infolist()) == 65_540
