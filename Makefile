@@ -59,7 +59,7 @@ sweep: $(STAMP)  ## thousands of settings of fusion in one process, judged on va
 	@$(IN_VENV) python -m experiments.sweep $(if $(COUNT),--count $(COUNT)) $(if $(SAVE),--save $(SAVE))
 
 fan-out: $(STAMP)  ## what cluster/job does on many machines, on tiny clips: JOBS=4, two at once, one of them killed
-	@$(IN_VENV) JOBS=$(or $(JOBS),4) python -m pytest -q -s -m slow tests/cluster/test_fan_out.py
+	@$(IN_VENV) JOBS=$(or $(JOBS),4) python -m pytest -q -s -rs -m slow tests/cluster/test_fan_out.py
 
 ## Kaggle
 submit: $(STAMP)  ## check submission.csv, hand it in and record its score (FORCE=1: once more; KAGGLE=1: the pulled run's)
