@@ -1,11 +1,10 @@
 """How time and memory grow with the number of frames: every light stage on synthetic clips, and figures of many scores.
 
-    python -m benchmarks.scale 1000 10000 100000 --tables 1000000 --scores 10000000
+    python -m benchmarks.scale 1000 10000 100000 1000000 --scores 10000000
 
 Clips of 100 frames of 64 x 48, half of them training, go through the stages of dvc.yaml and onto the page, each in a
 process of its own, weighed as the recipe `motion`: no network runs. What networks take is measured on a few frames and
-multiplied. `--tables`: the stages that read tables alone, on those of the largest run, test clips copied until there
-are so many frames. Prints tables in Markdown and draws docs/images/scale.png.
+multiplied. Prints tables in Markdown and draws docs/images/scale.png.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from benchmarks import page
 from experiments import markdown
 from project import workspaces
 from vad.evaluation import plots
-from vad.storage import files, needs, tables
+from vad.storage import files, needs
 
 CLIP = 100
 """Frames of a clip."""
@@ -43,8 +42,6 @@ STAGES = (
 SHOWN = (
     "fetch", "extract", "validation", "diagnose", "resize", "motion", "aggregate", "evaluate", "submission", "page",
 )  # fmt: skip
-OF_TABLES = ("aggregate", "evaluate", "submission")
-"""The stages that read no picture."""
 REPORT = "metrics/report.html"
 WEIGHED = """
 import runpy, sys
@@ -143,31 +140,6 @@ def run(arguments: Sequence[str], folder: Path) -> Cost:
     return Cost(seconds, used.ru_utime + used.ru_stime, int(peak.read_text(encoding="utf-8")) / 1024)
 
 
-def copy_tables(folder: Path, frames: int) -> int:
-    """Copy the test clips in all tables of a run until there are about so many frames; how many there are then."""
-
-    def copies(table: pd.DataFrame, test: "pd.Series[bool]") -> pd.DataFrame:
-        rows = table[test]
-        named = (rows.assign(video=[f"{number:05d}-{video}" for video in rows["video"]]) for number in range(times))
-        return pd.concat([table[~test], *named], ignore_index=True)
-
-    diagnosis = tables.read_csv(folder / "data/diagnosis.csv", tables.KEYS)
-    test = diagnosis["split"] == "test"
-    times = max(1, (frames - int((~test).sum())) // int(test.sum()))
-    tables.write_csv(folder / "data/diagnosis.csv", copies(diagnosis, test))
-    motion = tables.read_components(folder / "data/components/motion.npz")
-    tables.write_components(folder / "data/components/motion.npz", copies(motion, motion["split"] == "test"))
-    labels = tables.read_csv(folder / "data/labels/labels.csv", ["video"])
-    tables.write_csv(folder / "data/labels/labels.csv", copies(labels, labels["video"].notna()))
-    path = folder / "data/raw/manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    manifest["testing"] = [
-        clip | {"video": f"{number:05d}-{clip['video']}"} for number in range(times) for clip in manifest["testing"]
-    ]
-    files.write_json(path, manifest)
-    return int((~test).sum()) + times * int(test.sum())
-
-
 def slope(found: dict[int, dict[str, Cost]], stage: str) -> float:
     """By which power of the frames the processor's time grows, between the two largest numbers; nan for one alone."""
     known = sorted((size, of_stage) for size, of_stage in found.items() if stage in of_stage)
@@ -261,7 +233,7 @@ def figures(scores: int) -> dict[str, float]:
     return taken | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def main(sizes: Sequence[int], of_tables: int, scores: int, picture: Path) -> None:
+def main(sizes: Sequence[int], scores: int, picture: Path) -> None:
     found: dict[int, dict[str, Cost]] = {}
     pages = []
     for size in sorted(sizes):
@@ -269,9 +241,6 @@ def main(sizes: Sequence[int], of_tables: int, scores: int, picture: Path) -> No
             folder = Path(name)
             found[size] = costs(folder, size)
             pages.append([f"{size:,}", f"{(folder / REPORT).stat().st_size / 1e6:.1f}"])
-            if of_tables and size == max(sizes):
-                frames = copy_tables(folder, of_tables)
-                found[frames] = {stage: run(command(stage), folder) for stage in OF_TABLES}
         print(f"{size:,} frames: {sum(cost.seconds for cost in found[size].values()):.0f} s", file=sys.stderr)
     if found:
         print(f"{page.machine()}\n\n{table(found)}\n")
@@ -291,7 +260,6 @@ def main(sizes: Sequence[int], of_tables: int, scores: int, picture: Path) -> No
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frames", nargs="*", type=int)
-    parser.add_argument("--tables", type=int, default=0, metavar="FRAMES", help="stages that read tables alone")
     parser.add_argument("--scores", type=int, default=0)
     parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--only-figures", action="store_true", help=argparse.SUPPRESS)
@@ -299,4 +267,4 @@ if __name__ == "__main__":
     if given.only_figures:
         print(json.dumps(figures(given.scores)))
     else:
-        main(given.frames, given.tables, given.scores, given.picture)
+        main(given.frames, given.scores, given.picture)
