@@ -54,7 +54,7 @@ def candidates(folder: Path) -> pd.DataFrame:
 
 def placed(folder: Path) -> pd.DataFrame:
     """The keys and BY_PLACE of every scored frame, upright: the autoencoder's error map, pooled by place."""
-    diagnosed = tables.read_csv(folder / "data/diagnosis.csv", repair.COLUMNS)
+    diagnosed = repair.Diagnosis(tables.read_csv(folder / "data/diagnosis.csv", repair.COLUMNS))
     upright = params.Repair(unflip=True, denoise="none", interpolate=False)
     networks = out_of_fold.Weights(folder / "models/autoencoder.safetensors", folder / "models/autoencoder_halves")
     folds = out_of_fold.folds_in(folder / "data/resized")

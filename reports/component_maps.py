@@ -70,7 +70,7 @@ class Maps:
         `prediction` and `memory` must be enabled in the settings. What is usual is learned anew, as the stages do.
         """
         self.undo = settings.repair
-        self.diagnosed = tables.read_csv(DIAGNOSIS, repair.COLUMNS)
+        self.diagnosed = repair.Diagnosis(tables.read_csv(DIAGNOSIS, repair.COLUMNS))
         moving = tuple(name for name in registry.maps("motion") if name in wanted)
         asked = settings.motion.model_copy(update={"components": moving})
         self.normality = motion.Normality(clips.open_zips(FRAMES / "train"), asked) if moving else None
@@ -133,13 +133,13 @@ class Maps:
         key, clip = self._opened
         if clip is None or key != (split, video):
             stored = clips.open_zip(clips.folder_of(FRAMES, VALIDATION, split) / f"{video}.zip")
-            found = repair.found_in(self.diagnosed, split, stored)
+            found = self.diagnosed.of(split, stored)
             clip = repair.repaired(stored, found, unflip=self.undo.unflip, denoise=self.undo.denoise != "none")
             self._opened = (split, video), clip
         return clip
 
     def _upright(self, split: str, clip: clips.Clip) -> clips.Clip:
-        return repair.repaired(clip, repair.found_in(self.diagnosed, split, clip), unflip=self.undo.unflip)
+        return repair.repaired(clip, self.diagnosed.of(split, clip), unflip=self.undo.unflip)
 
 
 def draw_maps(path: Path, frames: Sequence[str]) -> None:

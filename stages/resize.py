@@ -26,8 +26,8 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
     compressed.csv there has the keys of the frames that were saved again as JPEG, as `stress` asks.
     """
     settings = params.load(PARAMS)
-    diagnosed = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
-    folds = out_of_fold.folds_of(diagnosed)
+    table = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
+    diagnosed, folds = repair.Diagnosis(table), out_of_fold.folds_of(table)
     denoise = settings.repair.denoise != "none"
     compressed = []
     kept = Store(CLIPS / "resize", made_of("resize", settings))
@@ -42,7 +42,7 @@ def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None
                 if split not in STRESSED:
                     quality = dict.fromkeys(quality)
                 # Not turned upright here: of a flipped frame that is another view, an exchange in `aggregate`.
-                clean = repair.repaired(clip, repair.found_in(diagnosed, split, clip), denoise=denoise)
+                clean = repair.repaired(clip, diagnosed.of(split, clip), denoise=denoise)
                 write = partial(store, clip=clean, quality=quality, resize=settings.resize)
                 kept.file([clean.digest(), list(quality.items())], resized / split / f"{clip.video}.npy", write)
             index.append(keys.assign(fold=folds[split, clip.video]))

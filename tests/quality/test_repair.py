@@ -80,6 +80,6 @@ def test_what_is_found_is_looked_up_by_clip_and_number() -> None:
     rows = [("test", "01", number, int(number == 5), int(number in (5, 8))) for number in NUMBERS]
     rows += [("test", "02", 4, 1, 1), ("train", "01", 4, 1, 1)]
     table = pd.DataFrame(rows, columns=repair.COLUMNS)
-    assert repair.found_in(table, "test", clip()) == Found(frozenset({5}), frozenset({5, 8}))
+    assert repair.Diagnosis(table).of("test", clip()) == Found(frozenset({5}), frozenset({5, 8}))
     with pytest.raises(VadError, match=r"no row for test clip 01 frame 9; run `dvc repro diagnose`"):
-        repair.found_in(table[table["frame"] != 9], "test", clip())
+        repair.Diagnosis(table[table["frame"] != 9]).of("test", clip())

@@ -1,6 +1,7 @@
 """What single clips gave is kept: made once, whole, by whoever comes first, and never taken for something else."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vad import VadError
-from vad.storage import store
+from vad.storage import files, store
 from vad.storage.store import Job, Share, ShareDone, Store
 
 
@@ -90,6 +91,27 @@ def test_a_file_is_made_once_copied_afterwards_and_made_anew_where_its_copy_is_d
     Store(tmp_path / "kept").file("clip", tmp_path / "c.npy", write)
     assert written == [tmp_path / "a.npy", tmp_path / "c.npy"]
     assert {(tmp_path / name).read_bytes() for name in ("a.npy", "b.npy", "c.npy")} == {b"frames"}
+
+
+def test_a_folder_is_not_listed_for_every_file_that_is_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        listed.append(path)
+        return iter([])
+
+    def glob(path: Path, _: str) -> Iterator[Path]:
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(Path, "glob", glob)
+    kept = Store(tmp_path / "kept")
+    for number in range(20):
+        kept.file(number, tmp_path / "new" / f"{number}.npy", lambda path: files.write_text(path, "frames"))
+        kept.one(Job(number, lambda: {"value": np.zeros(1)}))
+    assert len(listed) == 3
 
 
 def test_the_folder_stays_below_its_limit_and_loses_what_was_longest_not_used(tmp_path: Path) -> None:

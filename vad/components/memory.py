@@ -61,7 +61,7 @@ def measure(
     of the halves; `resized` holds a folder a split.
     """
     encoders, forecasters = Weights(encoder, encoder_halves), Weights(forecaster, forecaster_halves)
-    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    diagnosed = repair.Diagnosis(tables.read_csv(diagnosis, repair.COLUMNS))
     folds = out_of_fold.folds_in(resized)
     splits = out_of_fold.scored_splits(folds)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in splits}

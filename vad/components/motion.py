@@ -47,8 +47,8 @@ def measure(settings: Params, kept: Store, frames: Path, validation: Path, diagn
     `frames` holds zipped clips, a folder a split, `validation` those of validation. Raises VadError where no training
     clip has two frames.
     """
-    diagnosed = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
-    folds = out_of_fold.folds_of(diagnosed)
+    table = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
+    diagnosed, folds = repair.Diagnosis(table), out_of_fold.folds_of(table)
     splits = out_of_fold.scored_splits(folds)
     seen = {s: reading.at_full_size(frames, validation, s, diagnosed, settings.repair) for s in splits}
     training = clips.open_zips(frames / "train")

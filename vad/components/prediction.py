@@ -28,7 +28,7 @@ def measure(settings: Params, kept: Store, weights: Path, halves: Path, resized:
     for a file that is none of it.
     """
     networks = out_of_fold.Weights(weights, halves)
-    diagnosed = tables.read_csv(diagnosis, repair.COLUMNS)
+    diagnosed = repair.Diagnosis(tables.read_csv(diagnosis, repair.COLUMNS))
     folds = out_of_fold.folds_in(resized)
     splits = out_of_fold.scored_splits(folds)
     seen = {split: reading.resized(resized, split, diagnosed, settings.repair) for split in splits}

@@ -66,17 +66,24 @@ def repaired(clip: Clip, found: Found, *, unflip: bool = False, denoise: bool = 
     return RepairedClip(clip.video, clip.numbers, clip.path, clip, found, unflip, denoise)
 
 
-def found_in(diagnosed: pd.DataFrame, split: str, clip: Clip) -> Found:
-    """What a diagnosis (split, video, frame, flipped, noisy) says of a clip.
-
-    Raises VadError when it lacks one of the clip's frames.
-    """
-    rows = diagnosed[(diagnosed["split"] == split) & (diagnosed["video"] == clip.video)]
-    missing = np.setdiff1d(clip.numbers, rows["frame"])
-    if len(missing):
-        key = f"{split} clip {clip.video} frame {missing[0]}"
-        raise VadError(f"diagnosis: no row for {key}; run `dvc repro diagnose`")
-    return Found(*(frozenset(rows.loc[rows[name] == 1, "frame"].tolist()) for name in Found._fields))
-
-
 COLUMNS = [*KEYS, *Found._fields]
+
+
+class Diagnosis:
+    """What a table of `diagnose` says of clips; it has `COLUMNS`, others may be there as well."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._frames = table["frame"].to_numpy()
+        self._found = [table[name].to_numpy() == 1 for name in Found._fields]
+        # Looked for in the whole table, the rows of many clips would take the square of their number.
+        self._rows = table.groupby(["split", "video"], sort=False).indices
+
+    def of(self, split: str, clip: Clip) -> Found:
+        """What is found in a clip of a split. Raises VadError where one of its frames has no row."""
+        rows = self._rows.get((split, clip.video), np.array([], int))
+        frames = self._frames[rows]
+        missing = np.setdiff1d(clip.numbers, frames)
+        if len(missing):
+            key = f"{split} clip {clip.video} frame {missing[0]}"
+            raise VadError(f"diagnosis: no row for {key}; run `dvc repro diagnose`")
+        return Found(*(frozenset(frames[found[rows]].tolist()) for found in self._found))

@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import glob
+import functools
 import json
 import os
 import re
@@ -24,8 +24,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, because writers choose their format by it. A library that writes by way of a
     temporary file of its own is not for this: killed, it leaves one that nobody knows. Raises VadError when the disk
-    is full, and OSError, which names `path`, when it can't be written there for another reason. Temporary files that
-    killed writers of `path` left are removed first.
+    is full, and OSError, which names `path`, when it can't be written there for another reason. Temporary files are
+    removed first that killed writers of `path` had left when this process began to write there.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +50,16 @@ def replacing(path: Path) -> Iterator[Path]:
 def _remove_left_behind(path: Path) -> None:
     """Remove the temporary files of `path` whose writers are gone."""
     start, end = f".{path.stem}.", f".tmp{path.suffix}"
-    for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
+    for left in _temporary(path.parent.absolute()):
         writer = left.name[len(start) : -len(end)]
-        if writer.isdecimal() and not _runs(int(writer)):
+        if left.name == f"{start}{writer}{end}" and writer.isdecimal() and not _runs(int(writer)):
             left.unlink(missing_ok=True)
+
+
+@functools.cache
+def _temporary(folder: Path) -> list[Path]:
+    """The temporary files in a folder. Listed once: for every file that is written it takes the square of the files."""
+    return [path for path in folder.iterdir() if is_temporary(path)]
 
 
 def _runs(process: int) -> bool:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -99,14 +99,24 @@ class Store:
             write(target)
             return
         key = digest(self.made_of, made_of)
-        for path in self.folder.glob(f"{key}-*{target.suffix}"):
-            if path.stem == f"{key}-{digest_of_file(path)}":
+        for path in self._files.get((key, target.suffix), []):
+            if path.exists() and path.stem == f"{key}-{digest_of_file(path)}":
                 os.utime(path)
                 files.copy(path, target)
                 return
-            path.unlink()  # damaged
+            path.unlink(missing_ok=True)  # damaged
         write(target)
-        files.copy(target, self.folder / f"{key}-{digest_of_file(target)}{target.suffix}")
+        kept = self.folder / f"{key}-{digest_of_file(target)}{target.suffix}"
+        files.copy(target, kept)
+        self._files[key, target.suffix] = [kept]
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], list[Path]]:
+        """Key and suffix -> what `file` has kept. Listed once: for every clip it takes the square of the clips."""
+        found: dict[tuple[str, str], list[Path]] = {}
+        for path in self.folder.glob("*-*") if self.folder else []:
+            found.setdefault((path.stem.partition("-")[0], path.suffix), []).append(path)
+        return found
 
     def tidy(self) -> None:
         """Remove what was longest not used, as far as the folder holds more than `limit`."""
