@@ -58,7 +58,9 @@ deviation of `calibrated`, which should be 0 and 1, and the share beyond the oth
 Seconds are those of the whole pipeline, folds included, on two cores that had other work as well."""
 RECIPES = """\
 Benchmark, AP and AUROC, 95 % intervals by bootstrap over clips; below ten clips they describe and prove nothing. Each
-component alone is calibrated (`calibrated_log`) and smoothed as `best` is."""
+component alone is calibrated (`calibrated_log`) and smoothed as `best` is. Data sets beside each other have the same
+clips, corrupted by other seeds. `reference` and `repaired` have a network, and are experiments of the
+[failure analysis](failure_analysis.md)."""
 
 
 def read() -> Found:
@@ -120,13 +122,19 @@ def in_readme(text: str) -> str:
     """README.md with the figures of the recipes put between its two marks."""
     choice, found = stated(), read()
     data = [*choice["data"], *choice["kept"]]
-    base = {name: ablations.RESULTS / name / f"{BASE}.json" for name in choice["reference_on"]}
-    parts = {name: json.loads(path.read_text(encoding="utf-8"))["figures"]["benchmark"] for name, path in base.items()}
-    rows = [["`reference`", *(_ap_and_auroc(parts[name]) if name in parts else "not run" for name in data)]]
+    rows = [["`reference`", *(_of_network(name, BASE) for name in data)]]
     for recipe in choice["beside"]:
         own = (found[name]["recipes"][recipe]["benchmark"] for name in data)
         rows.append([f"`{recipe}`", *map(_ap_and_auroc, own)])
     return between(text, MARK, table(["", *(f"{name}: AP, AUROC" for name in data)], rows))
+
+
+def _of_network(data: str, experiment: str) -> str:
+    """The figures of an experiment with the autoencoder, which `measure` leaves out."""
+    path = ablations.RESULTS / data / f"{experiment}.json"
+    if not path.exists():
+        return "not run"
+    return _ap_and_auroc(json.loads(path.read_text(encoding="utf-8"))["figures"]["benchmark"])
 
 
 def _ap_and_auroc(figures: Mapping[str, Any]) -> str:
@@ -194,9 +202,11 @@ def _groups(found: Found) -> list[list[str]]:
 
 
 def _recipes(data: list[str], found: Found) -> str:
-    names = list(found[data[0]]["recipes"])
-    rows = []
-    for name in names:
+    rows = [
+        [f"`{name}`", *(_of_network(where, experiment) for where in data)]
+        for name, experiment in (("reference", BASE), ("repaired", "repaired"))
+    ]
+    for name in found[data[0]]["recipes"]:
         own = (found[where]["recipes"][name]["benchmark"] for where in data)
         rows.append([f"`{name}`", *map(_ap_and_auroc, own)])
     return table(["", *(f"{name}: AP, AUROC" for name in data)], rows)
