@@ -5,12 +5,14 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import yaml
 
-from experiments import ablations
+from experiments import ablations, trust
 from project import workspaces
 from vad import params
 from vad.evaluation import metrics, over_kinds
@@ -70,41 +72,82 @@ def recipes(choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return named
 
 
+class Ran(NamedTuple):
+    """What the pipeline left in a data set's clone: `known` has the keys, label and kind of every scored frame."""
+
+    settings: Params
+    components: pd.DataFrame
+    known: pd.DataFrame
+    seconds: float
+
+
 def measure(dataset: str) -> dict[str, Any]:
     """What the candidates come to on a data set.
 
     `candidates`: name -> AP on validation, AP and AUROC of the benchmark. `recipes`: name -> all figures, by part.
     `seconds` that the pipeline took, `frames` by split, `events` by kind, `left_out`: component of `best` -> how its
-    values of normal frames are spread. Raises VadError as workspaces do.
+    values of normal frames are spread. `trust`: rank correlation of validation and benchmark, regret of `best` and of
+    the candidate that this validation would choose, each with the ends of its interval. `hold_out`: `events` and
+    `trust` of the same candidates with a hold-out instead of folds, on data sets that are no draws of others. Raises
+    VadError as workspaces do.
     """
     choice = stated()
     folder = workspaces.prepare(dataset)
-    first = next(iter(candidates(choice).values()))
-    workspaces.set_parameters(folder / "params.yaml", choice["set"] | first.set)
+    result: dict[str, Any] = {}
+    if dataset in (*choice["data"], *choice["kept"]):
+        ran = _run(folder, dataset, choice["set"] | {"data.folds": 1})
+        result["hold_out"] = {"events": _events(ran), "trust": _judged(ran, choice, dataset)[1]}
+    ran = _run(folder, dataset, choice["set"])
+    result |= {"seconds": round(ran.seconds), "frames": ran.components["split"].value_counts().to_dict()}
+    result["candidates"], result["trust"] = _judged(ran, choice, dataset)
+    result["recipes"] = {
+        name: _long(ran.components, _with(ran.settings, changes), ran.known)
+        for name, changes in recipes(choice).items()
+    }
+    result["events"] = _events(ran)
+    result["left_out"] = {
+        name: left_out(ran.components, ran.settings, name)
+        for name in ablations.load_recipes()[BEST].set["aggregate.weights"]
+    }
+    return result
+
+
+def _run(folder: Path, dataset: str, changes: Mapping[str, Any]) -> Ran:
+    """Run the pipeline with the components of all candidates, as far as it is not up to date."""
+    first = next(iter(candidates(stated()).values()))
+    workspaces.set_parameters(folder / "params.yaml", {**changes, **first.set})
     began = time.monotonic()
     for line in workspaces.dvc(folder, "repro", "evaluate"):
         print(f"{dataset}: {line}", file=sys.stderr)
     seconds = time.monotonic() - began
-    settings = params.load(folder / "params.yaml")
     components = fusion.read(folder / "data" / "components", folder / "data" / "diagnosis.csv")
     known = tables.read_csv(folder / "data" / "labelled_scores.csv", [*tables.KEYS, "label", "kind"])
-    known["kind"] = known["kind"].fillna("")
-    result: dict[str, Any] = {"seconds": round(seconds), "frames": components["split"].value_counts().to_dict()}
+    return Ran(params.load(folder / "params.yaml"), components, known.fillna({"kind": ""}), seconds)
+
+
+def _judged(ran: Ran, choice: Mapping[str, Any], dataset: str) -> tuple[dict[str, Any], dict[str, trust.Figure]]:
+    """The figures of all candidates by name, and how far their validation can be trusted."""
     found = candidates(choice)
-    result["candidates"] = {
-        name: _short(components, _with(settings, found[name].set), known)
-        for name in progress(list(found), f"{dataset}: candidates")
-    }
-    result["recipes"] = {
-        name: _long(components, _with(settings, changes), known) for name, changes in recipes(choice).items()
-    }
-    frames = known[known["split"] == "validation"]
-    columns = (frames[name].to_numpy() for name in ("label", "kind", "video", "frame"))
-    result["events"] = over_kinds.events_by_kind(*columns)
-    result["left_out"] = {
-        name: left_out(components, settings, name) for name in ablations.load_recipes()[BEST].set["aggregate.weights"]
-    }
-    return result
+    prevalence = ran.settings.evaluate.prevalence
+    figures, validation, benchmark = {}, [], []
+    for name in progress(list(found), f"{dataset}: candidates"):
+        parts = dict(_scored(ran.components, _with(ran.settings, found[name].set), ran.known))
+        test = parts["benchmark"]
+        validation.append(trust.aps(parts["validation"], prevalence, by_kind=True))
+        benchmark.append(trust.aps(test, prevalence, by_kind=False))
+        auroc = metrics.auroc(test["label"].to_numpy(), test["score"].to_numpy())
+        values = {"validation": validation[-1][0], "ap": benchmark[-1][0], "auroc": auroc}
+        figures[name] = {key: round(float(value), 4) for key, value in values.items()}
+    best = ablations.load_recipes()[BEST].set
+    chosen = [place for place, one in enumerate(found.values()) if choice["set"] | one.set == best]
+    aps, judged = np.array(benchmark), np.array(validation)
+    trusted = {"correlation": trust.correlation(judged, aps), "own_regret": trust.regret(aps, trust.own_choice(judged))}
+    return figures, trusted | ({"regret": trust.regret(aps, chosen[0])} if chosen else {})
+
+
+def _events(ran: Ran) -> dict[str, int]:
+    frames = ran.known[ran.known["split"] == "validation"]
+    return over_kinds.events_by_kind(*(frames[name].to_numpy() for name in ("label", "kind", "video", "frame")))
 
 
 def left_out(components: pd.DataFrame, settings: Params, component: str) -> dict[str, float]:
@@ -134,23 +177,6 @@ def _scored(components: pd.DataFrame, settings: Params, known: pd.DataFrame) -> 
     for part, split in (("validation", "validation"), ("benchmark", "test")):
         if len(found := frames[frames["split"] == split]):
             yield part, found
-
-
-def _short(components: pd.DataFrame, settings: Params, known: pd.DataFrame) -> dict[str, float]:
-    """`validation`, AP over kinds, and the benchmark's `ap` and `auroc`."""
-    found: dict[str, float] = {}
-    prevalence = settings.evaluate.prevalence
-    for part, frames in _scored(components, settings, known):
-        truth, score = frames["label"].to_numpy(), frames["score"].to_numpy()
-        if part == "validation":
-            kinds = metrics.ap_by_kind(truth, score, frames["kind"].to_numpy(), prevalence)
-            found[part] = sum(figures["ap_at_prevalence"] for figures in kinds.values()) / len(kinds)
-        else:
-            found |= {
-                "ap": metrics.ap_at_prevalence(truth, score, prevalence),
-                "auroc": metrics.auroc(truth, score),
-            }
-    return {name: round(value, 4) for name, value in found.items()}
 
 
 def _long(components: pd.DataFrame, settings: Params, known: pd.DataFrame) -> dict[str, Any]:
