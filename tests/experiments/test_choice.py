@@ -2,7 +2,9 @@
 
 import copy
 
+import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from experiments import ablations, candidates, choice
 
@@ -73,3 +75,20 @@ def test_the_page_is_what_was_measured() -> None:
 def test_left_out_clips_are_about_as_rare_as_they_should_be(data: str) -> None:
     for component, found in choice.read()[data]["left_out"].items():
         assert 0.01 < found["beyond"] < 0.2, component
+
+
+def test_kinds_that_a_hold_out_has_too_seldom_are_counted() -> None:
+    folds = {"events": {"close": 4, "fast": 3, "patch": 5}}
+    assert choice._too_few(folds) == ""
+    assert choice._too_few(folds | {"hold_out": {"events": {"close": 3, "fast": 3, "patch": 3}}}) == ""
+    assert choice._too_few(folds | {"hold_out": {"events": {"close": 3, "fast": 1}}}) == "; too few events of 2 kinds"
+
+
+@pytest.mark.parametrize("data", ["sample", "ped2-replica", "avenue-replica", "ped1-replica"])
+def test_how_far_validation_is_trusted_is_that_of_the_candidates_recorded(data: str) -> None:
+    measured = choice.read()[data]
+    own = pd.DataFrame(measured["candidates"]).T
+    value, low, high = measured["trust"]["correlation"]
+    assert low <= value <= high and value == pytest.approx(spearmanr(own["validation"], own["ap"]).statistic, abs=0.01)
+    regret = own["ap"].max() - own.loc[choice.tied(candidates.stated(), choice.read())[0], "ap"]
+    assert measured["trust"]["regret"][0] == pytest.approx(regret, abs=0.001)
