@@ -132,8 +132,9 @@ def _judged(ran: Ran, choice: Mapping[str, Any], dataset: str) -> tuple[dict[str
     figures, validation, benchmark = {}, [], []
     for name in progress(list(found), f"{dataset}: candidates"):
         parts = dict(_scored(ran.components, _with(ran.settings, found[name].set), ran.known))
-        test = parts["benchmark"]
-        validation.append(trust.aps(parts["validation"], prevalence, by_kind=True))
+        test, made = parts["benchmark"], parts["validation"]
+        sources = made.assign(video=made["video"].str.rsplit("-", n=1).str[0])  # a clip's corrupted copies are one
+        validation.append(trust.aps(sources, prevalence, by_kind=True))
         benchmark.append(trust.aps(test, prevalence, by_kind=False))
         auroc = metrics.auroc(test["label"].to_numpy(), test["score"].to_numpy())
         values = {"validation": validation[-1][0], "ap": benchmark[-1][0], "auroc": auroc}
