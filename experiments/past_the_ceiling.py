@@ -92,7 +92,7 @@ def read() -> tuple[dict[str, Any], dict[str, Experiment], dict[str, Results]]:
 def _draws(recipes: list[str], alone: list[str], experiments: dict[str, Experiment]) -> list[str]:
     """The recipes and the components alone on replicas of other draws, where they ran."""
     results = effects.read_results(ablations.RESULTS)
-    found = {name: results[name] for name in DRAWS if name in results}
+    found = {name: results[name] for name in DRAWS if BASE in results.get(name, {})}
     figures = recipe_tables.figures([*recipes, *alone], found)
     paired = recipe_tables.steps([*(name for name in recipes if name != BASE), *alone], experiments, found)
     return ["## The same clips, corrupted by other draws", figures, "Paired:", paired] if found else []
