@@ -8,6 +8,7 @@ dvc.yaml run one after the other, each in a process of its own, in a temporary f
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,14 @@ def lengths(clips: int, frames: int) -> list[int]:
     return [frames // clips + (number < frames % clips) for number in range(clips)]
 
 
+def jpegs(clip: sources.Source) -> list[Path]:
+    """The images of a clip by number. Raises VadError for a clip that is no folder of JPEGs."""
+    images = [clip.file(number) for number in clip.images or ()]
+    if not images or any(image.suffix.lower() not in (".jpg", ".jpeg") for image in images):
+        raise VadError(f"{clip.path}: this benchmark takes clips of JPEG files; give it the competition's archive")
+    return images
+
+
 def forth_and_back(images: list[Path], start: int, length: int) -> list[Path]:
     """So many images from a place on, turning round at both ends."""
     round_trip = images + images[-2:0:-1]
@@ -48,7 +57,7 @@ def make_clips(dataset: Path, root: Path, sizes: Mapping[str, tuple[int, int]]) 
     for (split, size), names in zip(sizes.items(), (sources.TRAINING, sources.TESTING), strict=True):
         found = sources.find_clips(sources.find_split(dataset, names))
         for number, length in enumerate(lengths(*size)):
-            images = sorted(found[number % len(found)].path.iterdir())
+            images = jpegs(found[number % len(found)])
             folder = root / split / f"{number + 1:02d}"
             folder.mkdir(parents=True)
             for place, image in enumerate(forth_and_back(images, 17 * number, length)):
@@ -95,4 +104,7 @@ if __name__ == "__main__":
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     changes = dict(change.split("=", 1) for change in given.set)
-    print(main(given.archive, given.recipe, {key: yaml.safe_load(value) for key, value in changes.items()}))
+    try:
+        print(main(given.archive, given.recipe, {key: yaml.safe_load(value) for key, value in changes.items()}))
+    except VadError as error:
+        sys.exit(str(error))

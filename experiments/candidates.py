@@ -94,9 +94,6 @@ def measure(dataset: str) -> dict[str, Any]:
     choice = stated()
     folder = workspaces.prepare(dataset)
     result: dict[str, Any] = {}
-    if dataset in (*choice["data"], *choice["kept"]):
-        ran = _run(folder, dataset, choice["set"] | {"data.folds": 1})
-        result["hold_out"] = {"events": _events(ran), "trust": _judged(ran, choice, dataset)[1]}
     ran = _run(folder, dataset, choice["set"])
     result |= {"seconds": round(ran.seconds), "frames": ran.components["split"].value_counts().to_dict()}
     result["candidates"], result["trust"] = _judged(ran, choice, dataset)
@@ -109,6 +106,9 @@ def measure(dataset: str) -> dict[str, Any]:
         name: left_out(ran.components, ran.settings, name)
         for name in ablations.load_recipes()[BEST].set["aggregate.weights"]
     }
+    if dataset in (*choice["data"], *choice["kept"]):
+        ran = _run(folder, dataset, choice["set"] | {"data.folds": 1})
+        result["hold_out"] = {"events": _events(ran), "trust": _judged(ran, choice, dataset)[1]}
     return result
 
 

@@ -49,13 +49,21 @@ TRUST = """\
 Spearman's rank correlation, among the candidates, between AP on validation and on the benchmark. Regret: by how much
 the best candidate on a data set's benchmark is above the one that the rule chose, and above the one that this data
 set's own validation would have chosen. In brackets: 95 % intervals over {draws} resamples of the clips of both.
-*Hold-out*: the same candidates, validated and calibrated on a fifth of the training frames instead of on folds, as it
-was before there were folds. `{kept}` had no part in the design of validation, nor in the choice: its figures were
-looked at once, after the commits {committed}."""
+With few clips such intervals are too short, and a resample adds noise to both rankings, which pulls a correlation
+toward 0 ([METHODS](../docs/METHODS.md#7-validation)).
+
+*Hold-out*: the same candidates, validated and calibrated on the last two training clips instead of on folds, as it was
+before there were folds; the first half of each calibrates, the second half validates. It has one event each of a few
+kinds, so its mean over kinds is over these alone, and its regret is against the best candidate that is calibrated as it
+is. Draws of a corruption share their training clips, and with them validation: they say nothing new about that.
+
+`{kept}` had no part in the design of validation, nor in the choice: its figures were looked at once, after the commits
+{committed}."""
 LEFT_OUT = """\
 Events of each kind. Of left-out training clips, each component of `best`, calibrated by the other clips: mean and
 deviation of `calibrated`, which should be 0 and 1, and the share beyond the others' 95 % quantile, which should be .05.
-Seconds are those of the whole pipeline, folds included, on two cores that had other work as well."""
+Seconds are those of the whole pipeline, folds included, on two cores that had other work as well; draws took over what
+was kept of the training clips of the first."""
 RECIPES = """\
 Benchmark, AP and AUROC, 95 % intervals by bootstrap over clips; below ten clips they describe and prove nothing. Each
 component alone is calibrated (`calibrated_log`) and smoothed as `best` is. Data sets beside each other have the same
@@ -187,10 +195,10 @@ def _trust(found: Found) -> str:
 def _improved(choice: Mapping[str, Any], found: Found) -> str:
     """In words: where folds rank better than a hold-out did, and whether that goes for data that had no part."""
     before = {data: measured["hold_out"]["trust"] for data, measured in found.items() if "hold_out" in measured}
-    after = {data: found[data]["trust"] for data in before}
+    after = {data: measured["trust"] for data, measured in found.items()}
     higher = [data for data in before if after[data]["correlation"][0] > before[data]["correlation"][0]]
     lower = [data for data in before if after[data]["own_regret"][0] < before[data]["own_regret"][0]]
-    sure = [data for data in before if after[data]["correlation"][1] > 0]
+    sure = [data for data, found in after.items() if found["correlation"][1] > 0 or found["correlation"][2] < 0]
     kept = "; ".join(
         f"on `{data}`, which had no part, the correlation goes from {before[data]['correlation'][0]:+.2f} to "
         f"{after[data]['correlation'][0]:+.2f}, the regret from {before[data]['own_regret'][0]:.3f} to "
@@ -199,19 +207,20 @@ def _improved(choice: Mapping[str, Any], found: Found) -> str:
         if data in before
     )
     return (
-        f"With folds the correlation is higher than with a hold-out on {_names(higher)}, and the regret of what "
-        f"validation itself would choose is lower on {_names(lower)}; {kept}. Only on {_names(sure)} does the interval "
-        "with folds exclude 0: elsewhere these clips show neither that validation ranks nor that it does not."
+        f"With folds the correlation is higher than with a hold-out on {_names(higher) or 'none'}, and the regret of "
+        f"what validation itself would choose is lower on {_names(lower) or 'none'}; {kept}. Most of these changes are "
+        f"smaller than their intervals. With folds the interval excludes 0 on {_names(sure) or 'none'} alone: "
+        "elsewhere these clips show neither that validation ranks nor that it does not."
     )
 
 
 def _too_few(measured: Mapping[str, Any]) -> str:
-    """The kinds of event that the hold-out has less often than a mean over kinds needs."""
+    """How many kinds of event the hold-out has at all, where some come less often than a mean over kinds needs."""
     if "hold_out" not in measured:
         return ""
-    held = measured["hold_out"]["events"]
-    few = [kind for kind in measured["events"] if held.get(kind, 0) < over_kinds.LEAST]
-    return f"; too few events of {len(few)} kinds" if few else ""
+    held, kinds = measured["hold_out"]["events"], measured["events"]
+    few = any(held.get(kind, 0) < over_kinds.LEAST for kind in kinds)
+    return f"; {sum(held.get(kind, 0) > 0 for kind in kinds)} of {len(kinds)} kinds" if few else ""
 
 
 def _figure(found: list[float] | None, form: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from vad import VadError
 from vad.evaluation import over_kinds
 from vad.evaluation.bootstrap import clip_counts
 from vad.evaluation.curves import Ranked, average_precisions
@@ -28,10 +29,12 @@ def aps(frames: pd.DataFrame, prevalence: float, by_kind: bool) -> np.ndarray:
 
     `frames` has video, label, kind and score. `by_kind`: the mean over kinds of event, each against all normal frames;
     a resample without a kind is the mean over the others. The same frames give the same resamples, whatever their
-    scores.
+    scores. Raises VadError for fewer than two clips and for one class.
     """
     clips, names = pd.factorize(frames["video"], sort=True)
     labels, scores = frames["label"].to_numpy(), frames["score"].to_numpy()
+    if len(names) < 2 or len(set(labels)) < 2:
+        raise VadError(f"{len(names)} clips, labels {sorted(set(labels))}: resampling needs two clips and both labels")
     positives, negatives = (np.bincount(clips[labels == label], minlength=len(names)) for label in (1, 0))
     counts, _ = clip_counts(positives, negatives, DRAWS, np.random.default_rng(SEED))
     weights = np.vstack([np.ones(len(labels)), counts[:, clips]])
@@ -71,7 +74,7 @@ def regret(benchmark: np.ndarray, chosen: int | np.ndarray) -> Figure:
 
 def own_choice(validation: np.ndarray) -> np.ndarray:
     """The candidate with the highest AP on validation, (1 + DRAWS,), in each resample."""
-    return validation.argmax(0)
+    return np.nanargmax(validation, axis=0)
 
 
 def _figure(values: Sequence[float] | np.ndarray) -> Figure:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import competition
+from vad import VadError
+from vad.data import sources
 
 
 def images(folder: Path, count: int, seed: int) -> None:
@@ -25,6 +27,23 @@ def test_lengths_add_up_to_the_competitions() -> None:
 def test_a_clip_turns_round_at_both_ends() -> None:
     paths = [Path(str(number)) for number in range(4)]
     assert [int(path.name) for path in competition.forth_and_back(paths, 2, 9)] == [2, 3, 2, 1, 0, 1, 2, 3, 2]
+
+
+def test_a_comment_changes_the_bytes_and_not_the_picture(tmp_path: Path) -> None:
+    images(tmp_path / "clip", 1, 0)
+    (plain,) = (tmp_path / "clip").iterdir()
+    changed = competition.with_comment(plain.read_bytes(), "07")
+    assert changed != plain.read_bytes()
+    decoded = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (plain.read_bytes(), changed)]
+    assert (decoded[0] == decoded[1]).all()
+
+
+def test_clips_that_are_no_jpegs_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "01").mkdir()
+    cv2.imwrite(str(tmp_path / "01" / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    (clip,) = sources.find_clips(tmp_path)
+    with pytest.raises(VadError, match="takes clips of JPEG files"):
+        competition.jpegs(clip)
 
 
 def test_no_two_clips_are_equal_and_the_stages_run_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,11 +77,11 @@ def test_left_out_clips_are_about_as_rare_as_they_should_be(data: str) -> None:
         assert 0.01 < found["beyond"] < 0.2, component
 
 
-def test_kinds_that_a_hold_out_has_too_seldom_are_counted() -> None:
+def test_where_a_hold_out_has_too_few_events_its_kinds_are_counted() -> None:
     folds = {"events": {"close": 4, "fast": 3, "patch": 5}}
     assert choice._too_few(folds) == ""
     assert choice._too_few(folds | {"hold_out": {"events": {"close": 3, "fast": 3, "patch": 3}}}) == ""
-    assert choice._too_few(folds | {"hold_out": {"events": {"close": 3, "fast": 1}}}) == "; too few events of 2 kinds"
+    assert choice._too_few(folds | {"hold_out": {"events": {"close": 3, "fast": 1}}}) == "; 2 of 3 kinds"
 
 
 @pytest.mark.parametrize("data", ["sample", "ped2-replica", "avenue-replica", "ped1-replica"])

@@ -1,12 +1,15 @@
 """How far validation's ranking of candidates can be trusted: the figures, and how they move with the clips."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
 from experiments import trust
-from vad.evaluation import metrics
+from vad import VadError
+from vad.evaluation import bootstrap, metrics
 
 
 def frames(seed: int, signal: float) -> pd.DataFrame:
@@ -31,11 +34,31 @@ def test_the_first_figure_is_that_of_all_frames_and_the_others_are_spread_around
     assert trust.aps(table, 0.2456, by_kind=True)[0] == pytest.approx(mean)
 
 
-def test_resamples_are_of_clips_and_the_same_for_all_candidates() -> None:
+def test_resamples_are_of_clips_and_the_same_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def counted(*arguments: Any) -> tuple[np.ndarray, int]:
+        counts, again = bootstrap.clip_counts(*arguments)
+        drawn.append(counts)
+        return counts, again
+
+    monkeypatch.setattr(trust, "clip_counts", counted)
     table = frames(0, 1.0)
-    assert (trust.aps(table, 0.2456, by_kind=False) == trust.aps(table, 0.2456, by_kind=False)).all()
+    plain = trust.aps(table, 0.2456, by_kind=False)
+    # Worse in one clip alone: it is the same where that clip was not drawn.
+    other = table.assign(score=table["score"].where(table["video"] != "00", -table["score"]))
+    changed = ~np.isclose(trust.aps(other, 0.2456, by_kind=False), plain, rtol=1e-9)
+    assert (drawn[0] == drawn[1]).all() and drawn[0].shape == (trust.DRAWS, 12)
+    assert not changed[1:][drawn[0][:, 0] == 0].any() and changed[1:][drawn[0][:, 0] > 0].any()
     perfect = trust.aps(table.assign(score=table["label"]), 0.2456, by_kind=True)
     assert perfect == pytest.approx(np.ones(1 + trust.DRAWS))
+
+
+@pytest.mark.parametrize("lacks", ["clips", "events"])
+def test_what_can_not_be_resampled_is_refused(lacks: str) -> None:
+    table = frames(0, 1.0).assign(**{"video": "00"} if lacks == "clips" else {"label": 0})
+    with pytest.raises(VadError, match="resampling needs two clips and both labels"):
+        trust.aps(table, 0.2456, by_kind=False)
 
 
 def test_a_kind_that_a_resample_lacks_is_left_out_of_its_mean() -> None:
