@@ -198,7 +198,7 @@ def _improved(choice: Mapping[str, Any], found: Found) -> str:
     after = {data: measured["trust"] for data, measured in found.items()}
     higher = [data for data in before if after[data]["correlation"][0] > before[data]["correlation"][0]]
     lower = [data for data in before if after[data]["own_regret"][0] < before[data]["own_regret"][0]]
-    sure = [data for data, found in after.items() if found["correlation"][1] > 0 or found["correlation"][2] < 0]
+    sure = [data for data, own in after.items() if own["correlation"][1] > 0 or own["correlation"][2] < 0]
     kept = "; ".join(
         f"on `{data}`, which had no part, the correlation goes from {before[data]['correlation'][0]:+.2f} to "
         f"{after[data]['correlation'][0]:+.2f}, the regret from {before[data]['own_regret'][0]:.3f} to "

@@ -25,7 +25,7 @@ class Figure(NamedTuple):
 
 
 def aps(frames: pd.DataFrame, prevalence: float, by_kind: bool) -> np.ndarray:
-    """AP at `prevalence` of all frames, then of each resample of their clips: (1 + DRAWS,); NaN for one class.
+    """AP at `prevalence` of all frames, then of each resample of their clips: (1 + DRAWS,).
 
     `frames` has video, label, kind and score. `by_kind`: the mean over kinds of event, each against all normal frames;
     a resample without a kind is the mean over the others. The same frames give the same resamples, whatever their
