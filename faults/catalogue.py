@@ -41,7 +41,7 @@ from faults.damage import (
 from faults.stage_runner import ROOT
 
 EXTRACT = "fetch", "extract"
-READY = "fetch", "extract", "validation", "diagnose"
+READY = "check", "fetch", "extract", "validation", "diagnose"
 SUBMITTED = ROOT / "sample_submission.csv"
 TRAINED = ROOT / "training" / "01"
 HELD_OUT = ROOT / "training" / "04"

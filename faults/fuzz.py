@@ -18,6 +18,7 @@ from PIL import Image
 
 from faults import damage, stage_runner
 from faults.stage_runner import ROOT, frames
+from vad.storage import needs
 from vad.storage.progress import parallel, progress
 
 STAGES = "fetch", "extract", "diagnose", "resize"
@@ -35,6 +36,16 @@ def write_every_kind(root: Path) -> None:
             Image.fromarray(image).save(folder / f"{number}.{suffix}")
     for seed, (suffix, codec) in enumerate(VIDEOS.items(), 40):
         stage_runner.write_video(root / "testing" / f"{suffix}.{suffix}", frames(12, seed), codec)
+
+
+def write_sound(folder: Path) -> dict[str, Path]:
+    """Write the data set as a folder and as an archive, ready for STAGES: `folder` and `zip` -> where it lies."""
+    sound = {name: folder / name for name in ("folder", "zip")}
+    for place in sound.values():
+        write_every_kind(place / ROOT)
+        needs.write(place / "data/needs", {"resize": True})
+    damage.pack(sound["zip"])
+    return sound
 
 
 def mutate(data: bytes, rng: np.random.Generator, head: int = 0, text: bool = False) -> tuple[str, bytes]:
@@ -89,11 +100,7 @@ def run(number: int, seed: int, sound: dict[str, Path], kept: Path) -> dict[str,
 def main(count: int, seed: int, kept: Path) -> None:
     """Run `count` mutated inputs and print a table of how they ended; keep those that ended badly in `kept`."""
     with tempfile.TemporaryDirectory() as temporary:
-        sound = {}
-        for name in ("folder", "zip"):
-            sound[name] = Path(temporary) / name
-            write_every_kind(sound[name] / ROOT)
-        damage.pack(sound["zip"])
+        sound = write_sound(Path(temporary))
         runs = parallel(partial(run, seed=seed, sound=sound, kept=kept), range(count))
         table = pd.DataFrame(progress(runs, "mutated inputs", count))
     for by in ("kind", "mutation"):

@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,15 @@ def left_out(shown: int, clips: int) -> str:
     return f". Here are {shown} of {clips} clips: those of the worst false alarms and misses, then the highest scores"
 
 
-def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.MappedClip]:
-    """Name -> resized clip of a split. Raises VadError when they are not those that were scored."""
-    opened = {clip.video: clip for clip in clips.open_resized(RESIZED, split)}
+def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.Clip]:
+    """Name -> clip of a split: resized, or at full size where no network looked at them.
+
+    Raises VadError when they are not those that were scored.
+    """
+    found: Sequence[clips.Clip] = clips.open_resized(RESIZED, split)
+    if not found:
+        found = clips.open_zips(clips.folder_of(component_maps.FRAMES, component_maps.VALIDATION, split))
+    opened = {clip.video: clip for clip in found}
     if opened.keys() != set(frames["video"]):
         raise VadError(f"{RESIZED}: other clips than in {content.SCORES}; run `dvc repro`")
     return opened
@@ -136,7 +143,7 @@ def add_components(parts: dict[str, Any], settings: params.Params) -> None:
 
 
 def add_pictures(
-    parts: dict[str, Any], stored: dict[str, dict[str, clips.MappedClip]], settings: params.Params, with_maps: bool
+    parts: dict[str, Any], stored: dict[str, dict[str, clips.Clip]], settings: params.Params, with_maps: bool
 ) -> None:
     """Put thumbnails into the clips of all parts, within one budget, and pictures of their errors by the worst frames.
 

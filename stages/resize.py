@@ -12,26 +12,32 @@ from vad import params
 from vad.components import out_of_fold
 from vad.data import clips
 from vad.quality import compression, repair
-from vad.storage import files, tables
+from vad.storage import files, needs, tables
 from vad.storage.progress import over_clips, parallel
 from vad.storage.store import Store
 
+SPLITS = ("train", *tables.SCORED)
 STRESSED = ("validation", "test")
 
 
-def main(frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
+def main(needed: Path, frames: Path, validation: Path, diagnosis: Path, resized: Path) -> None:
     """Write into `resized` SPLIT/CLIP.npy, (T, size, size, 3) uint8, and SPLIT/index.csv (split, video, frame,
-    fold).
+    fold); no arrays and no rows where no network looks at them.
 
     compressed.csv there has the keys of the frames that were saved again as JPEG, as `stress` asks.
     """
+    if not needs.read(needed):
+        for split in SPLITS:
+            tables.write_csv(resized / split / clips.INDEX, pd.DataFrame(columns=[*tables.KEYS, "fold"]))
+        tables.write_csv(resized / "compressed.csv", pd.DataFrame(columns=tables.KEYS))
+        return
     settings = params.load(PARAMS)
     table = tables.read_csv(diagnosis, [*repair.COLUMNS, "fold"])
     diagnosed, folds = repair.Diagnosis(table), out_of_fold.folds_of(table)
     denoise = settings.repair.denoise != "none"
     compressed = []
     kept = Store(CLIPS / "resize", made_of("resize", settings))
-    for split in ("train", *tables.SCORED):
+    for split in SPLITS:
         index = [pd.DataFrame(columns=[*tables.KEYS, "fold"])]
         for opened in over_clips(clips.open_zips(clips.folder_of(frames, validation, split)), f"resizing {split}"):
             with opened as clip:

@@ -11,7 +11,7 @@ from vad import params
 from vad.data import clips
 from vad.evaluation import over_kinds
 from vad.storage import tables
-from vad.storage.progress import progress
+from vad.storage.progress import parallel, progress
 from vad.synthetic import acts, events, validation
 
 MOST_COPIES = 8
@@ -34,11 +34,12 @@ def main(frames: Path, validated: Path) -> None:
         rng = np.random.default_rng([settings.seed, index])
         video = f"{clip.video}-{copy}"
         strangers = [walk for other, found_there in walks.items() if other != clip.video for walk in found_there]
-        normal = validation.Source.of(list(clip), clip.numbers)
+        normal = validation.Source.of(list(parallel(clip.frame, clip.numbers.tolist())), clip.numbers)
         images, table = validation.make_validation_clip(normal, settings, rng, deck, strangers)
         # Every frame is encoded anew, not just the changed ones: else the encoding would tell them apart.
-        encoded = ((number, *clips.encode(image)) for number, image in zip(table["frame"], images, strict=True))
-        clips.write_zip(validated / "clips" / f"{video}.zip", encoded, f"validation of {clip.path.name}")
+        encoded = zip(table["frame"], parallel(clips.encode, images), strict=True)
+        stored = ((number, *content) for number, content in encoded)
+        clips.write_zip(validated / "clips" / f"{video}.zip", stored, f"validation of {clip.path.name}")
         truth.append(table.assign(video=video))
     columns = ["video", "frame", "label", "kind", "flipped", "noisy"]
     table = pd.concat(truth) if truth else pd.DataFrame(columns=columns)
@@ -69,7 +70,7 @@ def _rare(made: Sequence[pd.DataFrame]) -> list[str]:
 def _walks(clip: clips.Clip) -> list[acts.Walk]:
     """Who walks in a clip and may appear in others: looked for in its first frames, for they are held in memory."""
     numbers = clip.numbers[:LOOKED_AT]
-    frames = [clip.frame(int(number)) for number in numbers]
+    frames = list(parallel(clip.frame, numbers.tolist()))
     return acts.walks(events.survey(frames, numbers), frames, validation.STRANGERS)
 
 

@@ -81,9 +81,7 @@ def test_a_weight_on_what_is_not_computed_is_refused(tmp_path: Path) -> None:
         "objects_velocity": "takes objects.enabled: true",
         "flow_top": "motion.components lacks flow: add it",
     }.items():
-        values = DEFAULT | {
-            "motion": {"components": ["change"], "flow": "fast", "shrink": 0, "registration": False, "light": False}
-        }
+        values = DEFAULT | {"motion": DEFAULT["motion"] | {"components": ["change"]}}
         weights = {"aggregate": DEFAULT["aggregate"] | {"weights": {name: 1.0, "change_max": 1.0}}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values | weights))
         with pytest.raises(VadError, match=rf"aggregate.weights.{name} = 1.0: {remedy}"):

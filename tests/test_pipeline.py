@@ -264,7 +264,7 @@ def test_ending_dvc_ends_its_training_which_goes_on_to_the_weights_of_an_uninter
 
 def test_stages_say_how_they_are_called(clone: Clone) -> None:
     printed = clone.run("python", "-m", "stages.resize", fails=True)
-    assert printed.strip() == "usage: python -m stages.resize FRAMES VALIDATION DIAGNOSIS RESIZED"
+    assert printed.strip() == "usage: python -m stages.resize NEEDED FRAMES VALIDATION DIAGNOSIS RESIZED"
 
 
 def test_a_submission_edited_in_place_changes_nothing_in_the_cache(restored: Clone) -> None:

@@ -78,6 +78,9 @@ class Motion(Section):
 
     components: tuple[Annotated[str, OneOf(registry.maps("motion"))], ...]
     flow: Literal["fast", "medium"] = Field(description="OpenCV's preset of DIS optical flow")
+    flow_rows: Annotated[Integer, Field(ge=0, le=10_000)] = Field(
+        description="a frame is halved for the flow as often as leaves so many rows; 0: not at all"
+    )
     registration: bool
     light: bool
     shrink: Annotated[Number, Field(ge=0, le=1000)] = Field(description="clips that the scale of all places counts")

@@ -53,6 +53,8 @@ class Family:
     """Each map gives a component MAP_POOL a pool; without pools the maps are the components."""
     views: bool = False
     """Whether there is a component for each view, COMPONENT/VIEW."""
+    small: bool = False
+    """Whether it looks at resized frames, as the networks do."""
     held_out: bool = False
     """Whether it needs held-out frames: with `data.folds: 0` there are none."""
     out_of_fold: bool = False
@@ -80,6 +82,7 @@ FAMILIES = (
         code="vad.components.reconstruction:measure",
         out_of_fold=True,
         pools=(),
+        small=True,
         views=True,
         networks=lambda _: ("autoencoder",),
     ),
@@ -105,6 +108,7 @@ FAMILIES = (
         maps=("prediction",),
         code="vad.components.prediction:measure",
         out_of_fold=True,
+        small=True,
         held_out=True,
         switch="predict.enabled",
         networks=lambda _: ("predictor",),
@@ -116,6 +120,7 @@ FAMILIES = (
         maps=("memory",),
         code="vad.components.memory:measure",
         out_of_fold=True,
+        small=True,
         held_out=True,
         switch="memory.enabled",
         networks=lambda params: {params.memory.features} & NETWORKS.keys(),
@@ -193,11 +198,11 @@ def is_on(family: Family, params: Any) -> bool:
 
 
 def needs(params: Any) -> dict[str, bool]:
-    """Stage that trains a network or measures a family -> whether anything takes what it makes."""
+    """Stage that resizes, trains a network or measures a family -> whether anything takes what it makes."""
     on = [family for family in FAMILIES if family.code and is_on(family, params)]
     wanted = {family.name for family in on} | {network for family in on for network in family.networks(params)}
     makers = NETWORKS | {family.name: family.stage for family in FAMILIES if family.code}
-    return {stage: name in wanted for name, stage in makers.items()}
+    return {"resize": any(family.small for family in on)} | {stage: name in wanted for name, stage in makers.items()}
 
 
 def frames_back(component: str, params: Any) -> int:

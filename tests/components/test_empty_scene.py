@@ -88,7 +88,7 @@ def test_light_of_another_hour_makes_no_anomalies() -> None:
 def residuals(training: list[clips.MappedClip], other: clips.MappedClip, **on: bool) -> tuple[float, float]:
     """The median residual over the frames of a clip like those of training, and of another clip."""
     switches = {"registration": False, "light": False} | on
-    normality = Normality(training, Motion(components=("background",), flow="fast", shrink=0, **switches))
+    normality = Normality(training, Motion(components=("background",), flow="fast", flow_rows=0, shrink=0, **switches))
     found = (list(normality.score(each)) for each in (clip("04", 0), other))
     at_home, away = (float(np.median([row["background_mean"] for row in rows])) for rows in found)
     return at_home, away

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -23,7 +24,12 @@ def clip(frames: np.ndarray, numbers: np.ndarray | None = None) -> clips.MappedC
 
 def settings(*components: str) -> Motion:
     return Motion(
-        components=components or registry.maps("motion"), flow="medium", shrink=0, registration=False, light=False
+        components=components or registry.maps("motion"),
+        flow="medium",
+        flow_rows=160,
+        shrink=0,
+        registration=False,
+        light=False,
     )
 
 
@@ -47,18 +53,33 @@ def test_change_and_flow_are_per_frame_number() -> None:
     before, after = square_at(40), square_at(44)
     once, twice = Pair(before, after, 1), Pair(before, after, 2)
     np.testing.assert_allclose(pairs.frame_change(twice) * 2, pairs.frame_change(once))
-    np.testing.assert_allclose(pairs.optical_flow(twice, "fast") * 2, pairs.optical_flow(once, "fast"), rtol=1e-5)
+    for half, whole in zip(pairs.optical_flow(twice, "fast"), pairs.optical_flow(once, "fast"), strict=True):
+        np.testing.assert_allclose(half * 2, whole, rtol=1e-5)
 
 
 def test_flow_has_size_and_direction() -> None:
     for turn, (dx, dy) in {0: (4, 0), 2: (0, 4), 4: (-4, 0), 6: (0, -4)}.items():
         flow = pairs.optical_flow(Pair(square_at(40), square_at(40 + dx, 48 + dy), 1), "fast")
-        along = flow[52:56, 44:48].mean((0, 1)) @ (dx, dy) / 4
-        across = flow[52:56, 44:48].mean((0, 1)) @ (dy, dx) / 4
+        mean = np.array([flow.x[52:56, 44:48].mean(), flow.y[52:56, 44:48].mean()])
+        along, across = mean @ (dx, dy) / 4, mean @ (dy, dx) / 4
         assert 1.5 < along < 4.5 and abs(across) < 0.5  # small things are seen slower than they are
-        size, bins = pairs.flow_cells(flow)
+        size, bins = pairs.flow_cells(flow, SIZE)
         row, column = np.unravel_index(size.argmax(), size.shape)
         assert bins[row, column] == turn and 5 <= row <= 8 and 4 <= column <= 7
+
+
+def test_flow_of_a_halved_frame_is_in_pixels_of_the_whole_one_and_has_the_same_cells() -> None:
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (330, 480), np.uint8), (0, 0), 4)
+    texture = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
+    pair = Pair(np.ascontiguousarray(texture[:320, :450]), np.ascontiguousarray(texture[:320, 6:456]), 1)
+    cells = {}
+    for rows, shape in {0: (320, 450), 161: (320, 450), 160: (160, 225), 80: (80, 112)}.items():
+        flow = pairs.optical_flow(pair, "medium", rows)
+        assert [part.shape for part in flow] == [shape] * 3
+        assert np.median(flow.x) == pytest.approx(-6, abs=0.5) and np.median(flow.size) == pytest.approx(6, abs=0.5)
+        cells[rows], bins = pairs.flow_cells(flow, (320, 450))
+        assert cells[rows].shape == bins.shape == (40, 56) and np.median(bins) == 4
+    assert (cells[0] == cells[161]).all() and not (cells[0] == cells[160]).all()
 
 
 def test_a_direction_is_rare_where_nobody_went_that_way() -> None:

@@ -15,6 +15,7 @@ from tests.tiny_clips import walking_square
 from vad import VadError, params
 from vad.components import objects
 from vad.components.objects import Known, Seen
+from vad.components.pairs import Flow
 from vad.data import clips
 from vad.models import detector
 from vad.models.detector import Found
@@ -179,10 +180,11 @@ def test_where_nothing_is_found_in_training_frames_a_line_says_what_to_do() -> N
 
 
 def test_a_walk_is_the_same_near_and_far_and_another_way_is_another_walk() -> None:
-    flow = np.zeros((100, 200, 2), np.float32)
-    flow[:40, :100] = (2, 0)
-    flow[60:, 100:] = (0, 8)
-    near = objects.movement(flow * 4, np.array([0, 0, 0.5, 0.4]))
+    x, y = np.zeros((2, 100, 200), np.float32)
+    x[:40, :100] = 2
+    y[60:, 100:] = 8
+    flow = Flow(np.hypot(x, y), x, y)
+    near = objects.movement(Flow(*(4 * part for part in flow)), np.array([0, 0, 0.5, 0.4]))
     far = objects.movement(flow, np.array([0, 0, 0.1, 0.1]))
     assert near == pytest.approx([0.2, 0, 0, 0, 0, 0, 0, 0, 0.2, 0.2])
     assert far == pytest.approx(near)

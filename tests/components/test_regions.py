@@ -3,7 +3,8 @@
 import numpy as np
 
 from vad.components import regions
-from vad.components.regions import Flow, Known
+from vad.components.pairs import Flow
+from vad.components.regions import Known
 
 SHAPE = (60, 90)
 SCALE = np.full(SHAPE, 2.0, np.float32)
@@ -30,7 +31,7 @@ def test_a_region_is_what_moves_together_and_crumbs_are_none() -> None:
 
 def test_cells_are_a_sixtieth_of_the_height_at_any_resolution() -> None:
     for size in ((240, 360), (480, 720)):
-        assert regions.cells_of(np.ones((*size, 2), np.float32)).size.shape == (60, 90)
+        assert regions.cells_of(Flow(*np.ones((3, *size), np.float32))).size.shape == (60, 90)
 
 
 def test_who_moves_faster_or_another_way_for_the_place_is_far_and_a_twin_is_not() -> None:

@@ -243,13 +243,14 @@ def test_only_evaluate_opens_the_labels_of_test_frames() -> None:
 def test_fetch_moves_labels_unread(tmp_path: Path) -> None:
     stage_runner.write_clips(tmp_path / ROOT)
     (tmp_path / "data/truth").mkdir()
+    (tmp_path / "data/given").mkdir()
     stage_runner.set_params(tmp_path)
     nonsense = bytes(range(256))
     (tmp_path / ROOT / "labels.csv").write_bytes(nonsense)
     mask = tmp_path / ROOT / "ground_truth_demo" / "testing_label_mask" / "1_label.mat"
     mask.parent.mkdir(parents=True)
     mask.write_bytes(nonsense)
-    stages = ("fetch", "extract", "validation", "diagnose", "resize")
+    stages = ("check", "fetch", "extract", "validation", "diagnose", "resize")
     assert stage_runner.run_stages(tmp_path, stages).printed == ""
     for name in ("labels.csv", "masks/1_label.mat"):
         assert (tmp_path / "data/labels" / name).read_bytes() == nonsense

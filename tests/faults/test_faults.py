@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import code_faults, damage, fuzz, inject, stage_runner
+from faults import code_faults, fuzz, inject, stage_runner
 from faults.stage_runner import PIPELINE, ROOT
 
 TOP = Path(__file__).parents[2]
@@ -16,11 +16,7 @@ def test_the_page_of_faults_is_what_the_stages_say() -> None:
 
 
 def test_mutated_files_end_in_a_result_or_one_line(tmp_path: Path) -> None:
-    sound = {}
-    for name in ("folder", "zip"):
-        sound[name] = tmp_path / name
-        fuzz.write_every_kind(sound[name] / ROOT)
-    damage.pack(sound["zip"])
+    sound = fuzz.write_sound(tmp_path)
     ends = [fuzz.run(number, 2, sound, tmp_path / "bad")["end"] for number in range(6)]
     assert set(ends) <= {"result", "one line"}
 

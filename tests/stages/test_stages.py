@@ -38,7 +38,7 @@ from vad.data import clips
 from vad.evaluation import metrics
 from vad.models import autoencoder, detector, predictor, training
 from vad.quality import compression, diagnosis, repair
-from vad.storage import tables
+from vad.storage import needs, tables
 
 TOP = Path(__file__).parents[2]
 TINY = {
@@ -79,7 +79,7 @@ def run_every_stage() -> None:
         Path("data/frames"), Path("data/validation"), Path("data/labels"),
         DIAGNOSIS, Path("metrics/diagnosis.json"), Path("metrics/diagnosis.png"),
     )  # fmt: skip
-    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
+    resize.main(NEEDS / "resize", Path("data/frames"), Path("data/validation"), DIAGNOSIS, Path("data/resized"))
     train.main(*TRAIN)
     components.main(NEEDS / "infer", *TRAIN[2:4], Path("data/resized"), RECONSTRUCTION)
     frames = Path("data/frames"), Path("data/validation"), DIAGNOSIS
@@ -251,7 +251,7 @@ def test_scaled_decoding_is_within_a_grey_level_and_exact_decoding_is_pillow_s(t
 
 def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: Path, tmp_path: Path) -> None:
     settings(**TINY, stress={"jpeg_quality": 5, "share": 0.3})
-    resize.main(Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path)
+    resize.main(NEEDS / "resize", Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path)
     settings(**TINY)
     chosen = tables.read_csv(tmp_path / "compressed.csv", tables.KEYS)
     assert set(chosen["split"]) == {"validation", "test"} and 0.15 < len(chosen) / 134 < 0.45
@@ -264,6 +264,14 @@ def test_stress_compresses_its_share_of_the_scored_frames_and_no_other(project: 
                 assert changed == ((split, before.video, number) in rows)
         assert Path("data/resized", split, clips.INDEX).read_bytes() == (tmp_path / split / clips.INDEX).read_bytes()
     assert tables.read_csv(Path("data/resized/compressed.csv"), tables.KEYS).empty
+
+
+def test_where_no_network_looks_at_them_no_frames_are_resized(project: Path, tmp_path: Path) -> None:
+    needs.write(tmp_path, {"resize": False})
+    resize.main(tmp_path / "resize", Path("data/frames"), Path("data/validation"), DIAGNOSIS, tmp_path / "resized")
+    for split in ("train", "holdout", "validation", "test"):
+        assert clips.open_resized(tmp_path / "resized", split) == []
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_training_again_gives_the_same_file(project: Path, poisoned: Path) -> None:
@@ -468,7 +476,7 @@ def test_repair_gives_motion_and_the_network_frames_that_were_never_corrupted(pr
         settings(**TINY, repair=undo, motion={"components": ["change"]})
         inputs = Path("data/frames"), Path("data/validation"), tmp_path / "diagnosis.csv"
         components.main(NEEDS / "motion", *inputs, tmp_path / f"{name}.npz")
-        resize.main(*inputs, tmp_path / name)
+        resize.main(NEEDS / "resize", *inputs, tmp_path / name)
     settings(**TINY)
     before, after = (tables.read_components(tmp_path / f"{name}.npz") for name in ("as_they_are", "repaired"))
     found = before[tables.KEYS].merge(known, on=tables.KEYS)
@@ -622,7 +630,7 @@ def test_where_no_frame_is_held_out_all_of_them_train(project: Path, tmp_path: P
     validation.main(to["frames"], to["validation"])
     diagnosed = tmp_path / "diagnosis.csv", tmp_path / "diagnosis.json", tmp_path / "diagnosis.png"
     diagnose.main(to["frames"], to["validation"], Path("data/labels"), *diagnosed)
-    resize.main(to["frames"], to["validation"], diagnosed[0], to["resized"])
+    resize.main(NEEDS / "resize", to["frames"], to["validation"], diagnosed[0], to["resized"])
     trained = tmp_path / "ae.safetensors", tmp_path / "halves", tmp_path / "train.json", tmp_path / "loss.csv"
     train.main(NEEDS / "train", to["resized"], *trained)
     reconstructed = to["components"] / "reconstruction.npz"

@@ -84,9 +84,9 @@ def look(pair: Pair, settings: Motion) -> Cells:
     if "change" in asked:
         found["change"] = pooling.to_cells(frame_change(pair), CELL)
     if asked & {"flow", "direction", "velocity"}:
-        flow = optical_flow(pair, settings.flow)
+        flow = optical_flow(pair, settings.flow, settings.flow_rows)
         if asked & {"flow", "direction"}:
-            found["flow"], found["bins"] = flow_cells(flow)
+            found["flow"], found["bins"] = flow_cells(flow, pair.image.shape)
         if "velocity" in asked:
             found["fine"] = regions.cells_of(flow)
     return found
@@ -160,16 +160,14 @@ class Normality:
         self.directions: Directions | None = None
         if "direction" in settings.components:
             self.directions = Directions((cells["flow"], cells["bins"]) for _, cells in sampled)
+        halves = self._halves(sampled, videos)
+        found: list[regions.Regions | None] = [None] * len(sampled)
         if "velocity" in settings.components:
-            self._know_regions(sampled, videos)
-        maps = [
-            self._maps(cells, half)
-            for cells, half in zip((c for _, c in sampled), self._halves(sampled, videos), strict=True)
-        ]
+            found = [*self._know_regions(sampled, halves)]
+        maps = [self._maps(cells, at, half) for (_, cells), at, half in zip(sampled, found, halves, strict=True)]
         shrunk = [video for video, _ in sampled], settings.shrink
-        self.places = {
-            name: pooling.PlaceScales([each[name] for each in maps], *shrunk) for name in settings.components
-        }
+        scales = parallel(lambda name: pooling.PlaceScales([m[name] for m in maps], *shrunk), settings.components)
+        self.places = dict(zip(settings.components, scales, strict=True))
 
     def background_of(self, clip: Clip, median: Callable[[Clip, Size], np.ndarray] = empty_scene.median) -> np.ndarray:
         """The background (H, W) as a clip shows it, as far as `motion.registration` and `motion.light` say so."""
@@ -198,23 +196,33 @@ class Normality:
         """Component -> its map (h, w) of one frame, `background` (H, W) being that of its clip."""
         return self._maps(with_residual(look(pair, self.settings), pair.image, background, self.settings))
 
-    def _maps(self, cells: Mapping[str, Any], half: int | None = None) -> dict[str, np.ndarray]:
-        """Component -> its map (h, w), from a frame's cells; `half` of a training frame, see regions.Known."""
+    def _maps(
+        self, cells: Mapping[str, Any], moving: regions.Regions | None = None, half: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """Component -> its map (h, w), from a frame's cells, and where they are known already from its regions.
+
+        `half` of a training frame, see regions.Known.
+        """
         found = {name: cells[name] for name in self.settings.components if name in cells}
         if self.directions:
             found["direction"] = self.directions.rarity(cells["flow"], cells["bins"])
         if "velocity" in self.settings.components:
-            found["velocity"] = self.known.map_of(regions.find(cells["fine"], self.fast, self.slowest), half)
+            found["velocity"] = self.known.map_of(self._regions(cells) if moving is None else moving, half)
         return found
 
-    def _know_regions(self, sampled: Sequence[tuple[str, Cells]], videos: Sequence[str]) -> None:
+    def _regions(self, cells: Mapping[str, Any]) -> regions.Regions:
+        return regions.find(cells["fine"], self.fast, self.slowest)
+
+    def _know_regions(self, sampled: Sequence[tuple[str, Cells]], of_half: Sequence[int]) -> list[regions.Regions]:
         speeds = np.stack([pooling.blocks(cells["fine"].size) for _, cells in sampled])
         self.slowest = regions.SHARE * float(np.median(pooling.place_scale(speeds)))
         self.fast = pooling.place_scale(speeds, [video for video, _ in sampled], self.settings.shrink)
+        found = list(parallel(self._regions, (cells for _, cells in sampled)))
         halves: tuple[list[regions.Regions], list[regions.Regions]] = ([], [])
-        for (_, cells), half in zip(sampled, self._halves(sampled, videos), strict=True):
-            halves[half].append(regions.find(cells["fine"], self.fast, self.slowest))
+        for moving, half in zip(found, of_half, strict=True):
+            halves[half].append(moving)
         self.known = regions.Known(halves)
+        return found
 
     @staticmethod
     def _halves(sampled: Sequence[tuple[str, Cells]], videos: Sequence[str]) -> list[int]:

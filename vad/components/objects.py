@@ -22,7 +22,7 @@ from vad import VadError
 from vad.components import out_of_fold, pairs
 from vad.components.directions import BINS, bins
 from vad.components.out_of_fold import Part
-from vad.components.pairs import Pair
+from vad.components.pairs import Flow, Pair
 from vad.components.regions import QUANTILE
 from vad.data import clips
 from vad.data.clips import Clip
@@ -112,7 +112,7 @@ def sampled(
 def look(network: Detector, clip: Clip, places: Sequence[int], preset: str) -> Iterator[Seen]:
     """The boxes of the frames at some places of a clip, in order. `preset`, of optical flow: one of pairs.PRESETS."""
 
-    def read(place: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(place: int) -> tuple[np.ndarray, Flow]:
         # The first frame moves as it will towards the second.
         later = min(max(place, 1), len(clip) - 1)
         before, number = clip.numbers[[max(later - 1, 0), later]].tolist()
@@ -121,7 +121,7 @@ def look(network: Detector, clip: Clip, places: Sequence[int], preset: str) -> I
         first, second = (pairs.scaled(_luma(clip.frame(n)), size) for n in (before, number))
         return image, pairs.optical_flow(Pair(first, second, max(1, number - before)), preset)
 
-    def see(frame: tuple[np.ndarray, np.ndarray]) -> Seen:
+    def see(frame: tuple[np.ndarray, Flow]) -> Seen:
         image, flow = frame
         found = network.find(image)
         moves = [movement(flow, box) for box in found.boxes]
@@ -134,18 +134,17 @@ def _luma(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
 
 
-def movement(flow: np.ndarray, box: np.ndarray) -> np.ndarray:
+def movement(flow: Flow, box: np.ndarray) -> np.ndarray:
     """How what is in a box moves, in heights of the box a frame, so that it is the same near and far: (BINS + 2,).
 
-    The mean over its pixels of the flow (H, W, 2) in each direction; the sum of these; and the QUANTILE of the flow.
+    The mean over its pixels of the flow (H, W) in each direction; the sum of these; and the QUANTILE of the flow.
     `box`: left, top, right, bottom in shares of the frame's sides.
     """
-    height, width = flow.shape[:2]
+    height, width = flow.size.shape
     left, top = (min(int(share * side), side - 1) for share, side in zip(box[:2], (width, height), strict=True))
     right, bottom = (int(np.ceil(share * side)) for share, side in zip(box[2:], (width, height), strict=True))
-    part = flow[top : max(bottom, top + 1), left : max(right, left + 1)]
-    x, y = part.reshape(-1, 2).T / len(part)
-    size = np.hypot(x, y)
+    part = np.s_[top : max(bottom, top + 1), left : max(right, left + 1)]
+    size, x, y = (each[part].ravel() / (max(bottom, top + 1) - top) for each in flow)
     histogram = np.bincount(bins(x, y), size, BINS) / len(size)
     return np.array([*histogram, size.mean(), np.quantile(size, QUANTILE)])
 

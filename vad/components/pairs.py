@@ -20,6 +20,14 @@ PRESETS = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLO
 Size = tuple[int, ...]
 
 
+class Flow(NamedTuple):
+    """Optical flow (h, w) over pixels, or over cells of them: its size, and along x and y, in pixels a frame."""
+
+    size: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+
+
 class Pair(NamedTuple):
     """A frame and the one before it, luma (H, W) uint8, and the step in frame number between them, at least 1."""
 
@@ -55,18 +63,26 @@ def frame_change(pair: Pair) -> np.ndarray:
     return cv2.absdiff(pair.image, pair.before).astype(np.float32) / pair.gap
 
 
-def optical_flow(pair: Pair, preset: str) -> np.ndarray:
-    """Where each pixel went, pixels a frame: (H, W, 2) float32, x and y. `preset` is one of PRESETS.
+def optical_flow(pair: Pair, preset: str, rows: int = 0) -> Flow:
+    """Where each pixel went, in pixels of the frame (H, W). `preset` is one of PRESETS.
 
-    T. Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
+    With `rows` a frame is halved first as often as that leaves so many of its rows, and so is the flow. T. Kroeger et
+    al., Fast optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
     """
+    halvings = 0
+    while rows and pair.image.shape[0] >> (halvings + 1) >= rows:
+        halvings += 1
+    height, width = (side >> halvings for side in pair.image.shape)
+    before, image = (scaled(one, (height, width)) for one in (pair.before, pair.image))
     # Made anew each time: it holds buffers, and threads must not share them.
     method = cv2.DISOpticalFlow.create(PRESETS[preset])
-    return method.calc(pair.before, pair.image, np.zeros((*pair.image.shape, 2), np.float32)) / pair.gap
+    flow = method.calc(before, image, np.zeros((height, width, 2), np.float32)) / (pair.gap / 2**halvings)
+    x, y = (np.ascontiguousarray(flow[..., axis]) for axis in (0, 1))
+    return Flow(np.hypot(x, y), x, y)
 
 
-def flow_cells(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean flow of each cell of a flow field (H, W, 2): size in pixels a frame (h, w), and direction bin (h, w) int."""
-    x, y = (pooling.to_cells(flow[..., axis], CELL) for axis in (0, 1))
-    size = pooling.to_cells(np.hypot(flow[..., 0], flow[..., 1]), CELL)
-    return size, bins(x, y)
+def flow_cells(flow: Flow, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """The flow in each cell of a frame of a size (H, W): mean length in pixels a frame (h, w), direction bin (h, w)."""
+    shape = pooling.grid(size, CELL)
+    length, x, y = (pooling.averaged(part, shape) for part in flow)
+    return length, bins(x, y)

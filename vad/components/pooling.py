@@ -31,9 +31,18 @@ LEAST = 0.01
 
 def to_cells(error: np.ndarray, side: int) -> np.ndarray:
     """Means of a map (H, W) over cells of about `side` pixels -> (H // side, W // side) float32, at least (1, 1)."""
-    height, width = error.shape
-    shape = (max(1, width // side), max(1, height // side))
-    return cv2.resize(error.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
+    return averaged(error, grid(error.shape, side))
+
+
+def grid(size: Sequence[int], side: int) -> tuple[int, int]:
+    """Rows and columns of cells of about `side` pixels in a frame of a size (H, W), at least (1, 1)."""
+    height, width = size
+    return max(1, height // side), max(1, width // side)
+
+
+def averaged(map_: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Means of a map (H, W) over the cells of a grid of a shape (h, w) -> (h, w) float32."""
+    return cv2.resize(map_.astype(np.float32, copy=False), shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def blocks(cells: np.ndarray, side: int = BLOCK) -> np.ndarray:

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from vad.components import pooling
 from vad.components.directions import BINS, bins
+from vad.components.pairs import Flow
 from vad.data.sampling import evenly_spaced
 
 ROWS = 60
@@ -29,14 +31,6 @@ QUANTILE = 0.95
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
-class Flow(NamedTuple):
-    """Mean flow over cells (h, w), pixels a frame: its size, and along x and y."""
-
-    size: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-
-
 class Regions(NamedTuple):
     """The regions of a frame: their number from 1 in each cell (h, w), 0 elsewhere, and a description (N, 10) each."""
 
@@ -44,16 +38,12 @@ class Regions(NamedTuple):
     described: np.ndarray
 
 
-def cells_of(flow: np.ndarray) -> Flow:
-    """Cells of a flow field (H, W, 2)."""
-    height, width = flow.shape[:2]
+def cells_of(flow: Flow) -> Flow:
+    """Cells of an optical flow over pixels (H, W)."""
+    height, width = flow.size.shape
     rows = min(ROWS, height)
-    shape = (max(1, round(rows * width / height)), rows)
-    size = np.hypot(flow[..., 0], flow[..., 1])
-    channels = (size, flow[..., 0], flow[..., 1])
-    return Flow(
-        *(cv2.resize(np.ascontiguousarray(c, np.float32), shape, interpolation=cv2.INTER_AREA) for c in channels)
-    )
+    shape = (rows, max(1, round(rows * width / height)))
+    return Flow(*(pooling.averaged(part, shape) for part in flow))
 
 
 def find(flow: Flow, scale: np.ndarray, slowest: float) -> Regions:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from vad.data.sampling import evenly_spaced
+from vad.storage.progress import parallel
 
 _BACKGROUND_FRAMES = 41
 _SHORTEST = 5
@@ -82,7 +83,8 @@ def survey(frames: Sequence[np.ndarray], numbers: np.ndarray) -> Scene:
     sample = evenly_spaced(len(frames), _BACKGROUND_FRAMES)
     rows = zip(*(frames[i] for i in sample), strict=True)  # row by row: the stack of whole frames would be large
     background = np.stack([np.median(row, axis=0) for row in rows]).astype(np.uint8)
-    blobs = [find_blobs(frame, background, position) for position, frame in enumerate(frames)]
+    places = range(len(frames))
+    blobs = list(parallel(lambda place: find_blobs(frames[place], background, place), places))
     tracks = _credible(follow(blobs, numbers), frames, background)
     height = len(background)
     moves = np.array([t[-1].foot - t[0].foot for t in tracks]).reshape(-1, 2)
