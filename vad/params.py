@@ -79,7 +79,7 @@ class Motion(Section):
     components: tuple[Annotated[str, OneOf(registry.maps("motion"))], ...]
     flow: Literal["fast", "medium"] = Field(description="OpenCV's preset of DIS optical flow")
     flow_rows: Annotated[Integer, Field(ge=0, le=10_000)] = Field(
-        description="a frame is halved for the flow as often as leaves so many rows; 0: not at all"
+        description="to which a frame of more is reduced for the flow; 0: never"
     )
     registration: bool
     light: bool

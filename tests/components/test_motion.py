@@ -26,7 +26,7 @@ def settings(*components: str) -> Motion:
     return Motion(
         components=components or registry.maps("motion"),
         flow="medium",
-        flow_rows=160,
+        flow_rows=240,
         shrink=0,
         registration=False,
         light=False,
@@ -68,18 +68,18 @@ def test_flow_has_size_and_direction() -> None:
         assert bins[row, column] == turn and 5 <= row <= 8 and 4 <= column <= 7
 
 
-def test_flow_of_a_halved_frame_is_in_pixels_of_the_whole_one_and_has_the_same_cells() -> None:
+def test_flow_of_a_reduced_frame_is_in_pixels_of_the_whole_one_and_has_the_same_cells() -> None:
     noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (330, 480), np.uint8), (0, 0), 4)
     texture = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
     pair = Pair(np.ascontiguousarray(texture[:320, :450]), np.ascontiguousarray(texture[:320, 6:456]), 1)
     cells = {}
-    for rows, shape in {0: (320, 450), 161: (320, 450), 160: (160, 225), 80: (80, 112)}.items():
+    for rows, shape in {0: (320, 450), 320: (320, 450), 200: (200, 281), 160: (160, 225)}.items():
         flow = pairs.optical_flow(pair, "medium", rows)
         assert [part.shape for part in flow] == [shape] * 3
         assert np.median(flow.x) == pytest.approx(-6, abs=0.5) and np.median(flow.size) == pytest.approx(6, abs=0.5)
         cells[rows], bins = pairs.flow_cells(flow, (320, 450))
         assert cells[rows].shape == bins.shape == (40, 56) and np.median(bins) == 4
-    assert (cells[0] == cells[161]).all() and not (cells[0] == cells[160]).all()
+    assert (cells[0] == cells[320]).all() and not (cells[0] == cells[160]).all()
 
 
 def test_a_direction_is_rare_where_nobody_went_that_way() -> None:

@@ -66,18 +66,16 @@ def frame_change(pair: Pair) -> np.ndarray:
 def optical_flow(pair: Pair, preset: str, rows: int = 0) -> Flow:
     """Where each pixel went, in pixels of the frame (H, W). `preset` is one of PRESETS.
 
-    With `rows` a frame is halved first as often as that leaves so many of its rows, and so is the flow. T. Kroeger et
-    al., Fast optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
+    A frame of more than `rows`, above 0, is reduced to so many first, and so is the flow. T. Kroeger et al., Fast
+    optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
     """
-    halvings = 0
-    while rows and pair.image.shape[0] >> (halvings + 1) >= rows:
-        halvings += 1
-    height, width = (side >> halvings for side in pair.image.shape)
-    before, image = (scaled(one, (height, width)) for one in (pair.before, pair.image))
+    height, width = pair.image.shape
+    size = (rows, round(width * rows / height)) if 0 < rows < height else (height, width)
+    before, image = (scaled(one, size) for one in (pair.before, pair.image))
     # Made anew each time: it holds buffers, and threads must not share them.
-    method = cv2.DISOpticalFlow.create(PRESETS[preset])
-    flow = method.calc(before, image, np.zeros((height, width, 2), np.float32)) / (pair.gap / 2**halvings)
-    x, y = (np.ascontiguousarray(flow[..., axis]) for axis in (0, 1))
+    flow = cv2.DISOpticalFlow.create(PRESETS[preset]).calc(before, image, np.zeros((*size, 2), np.float32))
+    steps = (pair.gap * small / side for small, side in zip(size[::-1], (width, height), strict=True))
+    x, y = (np.ascontiguousarray(flow[..., axis]) / step for axis, step in enumerate(steps))
     return Flow(np.hypot(x, y), x, y)
 
 
