@@ -54,6 +54,7 @@ class Background:
         self.count = len(frames)
         self.luma = np.median(frames, axis=0).astype(np.float32)
         self._contrast = contrast.local_contrast(self.luma)
+        self._level = _level(self.luma)
 
     def correlations(self, luma: np.ndarray) -> tuple[float, float]:
         """How well the local contrast of a frame (H, W) agrees with the background's, as it is and turned; about -1..1.
@@ -65,7 +66,11 @@ class Background:
 
     def shift(self, luma: np.ndarray) -> float:
         """How many grey levels brighter a frame (H, W) is than the background, either way up: medians over pixels."""
-        return float(np.median(luma[::_STEP, ::_STEP]) - np.median(self.luma[::_STEP, ::_STEP]))
+        return _level(luma) - self._level
+
+
+def _level(luma: np.ndarray) -> float:
+    return float(np.median(luma[::_STEP, ::_STEP]))
 
 
 def luma(clip: Clip, number: int) -> np.ndarray:

@@ -6,6 +6,7 @@ A sprite is a cut-out (h, w, 4) float32, RGB in 0..255 and opacity in 0..1, with
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -82,7 +83,7 @@ def survey(frames: Sequence[np.ndarray], numbers: np.ndarray) -> Scene:
     """What is usual in a clip of frames (H, W, 3) uint8 with ascending frame numbers."""
     sample = evenly_spaced(len(frames), _BACKGROUND_FRAMES)
     rows = zip(*(frames[i] for i in sample), strict=True)  # row by row: the stack of whole frames would be large
-    background = np.stack([np.median(row, axis=0) for row in rows]).astype(np.uint8)
+    background = np.stack(list(parallel(partial(np.median, axis=0), rows))).astype(np.uint8)
     places = range(len(frames))
     blobs = list(parallel(lambda place: find_blobs(frames[place], background, place), places))
     tracks = _credible(follow(blobs, numbers), frames, background)
@@ -112,7 +113,7 @@ def find_blobs(frame: np.ndarray, background: np.ndarray, position: int) -> list
     """The figures of a frame: filled regions unlike the background, of a person's size, clear of the frame's border."""
     height, width = frame.shape[:2]
     difference = contrast(cv2.blur(frame, (3, 3)), cv2.blur(background, (3, 3)))
-    threshold = max(18.0, 6 * float(np.median(difference)))
+    threshold = max(18.0, 6 * _median(difference))
     side = max(3, round(height / 80)) | 1
     unlike = (difference > threshold).astype(np.uint8)
     upright = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, 2 * side + 1))  # joins legs and head to the body
@@ -125,6 +126,13 @@ def find_blobs(frame: np.ndarray, background: np.ndarray, position: int) -> list
             part = ndimage.binary_fill_holes(labels[top : top + h, left : left + w] == label)
             blobs.append(Blob(position, int(left), int(top), part))
     return blobs
+
+
+def _median(image: np.ndarray) -> float:
+    """The median of an image (H, W) uint8, by counting: NumPy sorts, which takes ten times as long."""
+    below = np.cumsum(cv2.calcHist([image], [0], None, [256], [0, 256]).astype(int))
+    low, high = np.searchsorted(below, [(image.size + 1) // 2, image.size // 2 + 1])
+    return float(low + high) / 2
 
 
 def follow(blobs: Sequence[Sequence[Blob]], numbers: np.ndarray) -> tuple[tuple[Blob, ...], ...]:
