@@ -107,6 +107,17 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one_of_the_same_file(t
     assert set(tmp_path.iterdir()) == {path, other}
 
 
+def test_a_folder_that_can_be_written_but_not_listed_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    files.write_text(tmp_path / "letters" / "a.txt", "whole")
+    assert (tmp_path / "letters" / "a.txt").read_text() == "whole"
+
+
 def test_what_a_running_writer_has_begun_stays(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     begun = tmp_path / f".model.{os.getppid()}.tmp.safetensors"

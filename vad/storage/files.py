@@ -59,7 +59,10 @@ def _remove_left_behind(path: Path) -> None:
 @functools.cache
 def _temporary(folder: Path) -> list[Path]:
     """The temporary files in a folder. Listed once: for every file that is written it takes the square of the files."""
-    return [path for path in folder.iterdir() if is_temporary(path)]
+    try:
+        return [path for path in folder.iterdir() if is_temporary(path)]
+    except PermissionError:  # what can't be listed may well be written to
+        return []
 
 
 def _runs(process: int) -> bool:

@@ -1,4 +1,4 @@
-"""What was computed of single clips, kept: any number of workers fill it in any order, and none does a thing twice.
+"""What was computed of single clips, kept: any number of workers fill it, in any order, and each finds what is there.
 
 A result lies in a file of its own, whole, named after all that it depends on. So a killed run computes the clips that
 were not done, a clip that is added costs itself alone, and a share of the clips can be computed anywhere the folder is.
@@ -112,7 +112,10 @@ class Store:
 
     @cached_property
     def _files(self) -> dict[tuple[str, str], list[Path]]:
-        """Key and suffix -> what `file` has kept. Listed once: for every clip it takes the square of the clips."""
+        """Key and suffix -> what `file` has kept. Listed once: for every clip it takes the square of the clips.
+
+        So what another worker puts there meanwhile is made once more, to the same bytes.
+        """
         found: dict[tuple[str, str], list[Path]] = {}
         for path in self.folder.glob("*-*") if self.folder else []:
             found.setdefault((path.stem.partition("-")[0], path.suffix), []).append(path)
