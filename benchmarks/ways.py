@@ -25,7 +25,9 @@ from vad.storage.progress import parallel
 
 TOP = Path(__file__).parents[1]
 FRAMES = 32
-"""Of which the clip consists: two batches of training, four of inference."""
+"""That networks see: two batches of training, four of inference."""
+READ = 256
+"""Of which the clip consists that is read: Avenue's have 560 on average, and opening one costs as much as some frames."""
 SIDE = 2048
 """Of the square matrices whose product tells what the machine could do."""
 
@@ -33,7 +35,10 @@ Work = Callable[[], int]
 
 
 def make_frames(folder: Path) -> None:
-    """Write a clip of noisy texture: as JPEG files, 640 x 360 and of 75 kB as Avenue's, as a zip, and resized."""
+    """Write a clip of noisy texture: as JPEG files, 640 x 360 and of 75 kB as Avenue's, as a zip, and resized.
+
+    After FRAMES frames it begins anew.
+    """
     rng = np.random.default_rng(0)
     texture = cv2.GaussianBlur(rng.normal(0, 1, (360, 640, 3)), (0, 0), 4)
     light = cv2.GaussianBlur(rng.normal(0, 1, (360, 640, 3)), (0, 0), 40)
@@ -42,18 +47,21 @@ def make_frames(folder: Path) -> None:
     for number in range(FRAMES):
         frame = np.clip(scene + rng.normal(0, 1, scene.shape), 0, 255).astype(np.uint8)
         cv2.imwrite(str(folder / "jpegs" / f"frame_{number:05d}.jpg"), frame)
-    stored = ((number, path.read_bytes(), ".jpg") for number, path in enumerate(_files(folder)))
-    clips.write_zip(folder / "01.zip", stored, "")
+    stored = [path.read_bytes() for path in _files(folder)]
+    for number in range(FRAMES, READ):
+        (folder / "jpegs" / f"frame_{number:05d}.jpg").write_bytes(stored[number % FRAMES])
+    clips.write_zip(folder / "01.zip", ((number, stored[number % FRAMES], ".jpg") for number in range(READ)), "")
     _reading(folder, "exact")()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted((folder / "jpegs").glob("*.jpg"))
+def _files(folder: Path, count: int | None = None) -> list[Path]:
+    """The JPEG files of the first FRAMES frames, or of the first `count`."""
+    return sorted((folder / "jpegs").glob("*.jpg"))[: count or FRAMES]
 
 
 def resized(folder: Path) -> clips.MappedClip:
     path = folder / "exact.npy"
-    return clips.MappedClip("01", np.arange(FRAMES), path, np.load(path, mmap_mode="r"))
+    return clips.MappedClip("01", np.arange(FRAMES), path, np.load(path, mmap_mode="r")[:FRAMES])
 
 
 def settings() -> params.Params:
@@ -106,7 +114,7 @@ def _inference(folder: Path, precision: Precision) -> Work:
 
 
 def _notebook_reading(folder: Path) -> Work:
-    frames = reference_notebook.FrameFiles(_files(folder))
+    frames = reference_notebook.FrameFiles(_files(folder, READ))
     return lambda: sum(1 for _ in map(frames.__getitem__, range(len(frames))))
 
 
@@ -124,7 +132,7 @@ def _reading(folder: Path, decode: str) -> Work:
 
 def _decoding(folder: Path) -> Work:
     """JPEGs decoded by all cores, and no more."""
-    contents = [path.read_bytes() for path in _files(folder)]
+    contents = [path.read_bytes() for path in _files(folder, READ)]
     return lambda: sum(1 for _ in parallel(lambda data: clips.decode(data, "").size, contents))
 
 
