@@ -20,7 +20,7 @@ import yaml
 
 from experiments import markdown
 from vad.data import sources
-from vad.storage import archives
+from vad.storage import archives, needs
 
 TOP = Path(__file__).parents[1]
 STAGES = ("fetch", "extract", "validation", "diagnose", "resize")
@@ -57,6 +57,7 @@ def measure(dataset: Path, times: int, folder: Path) -> list[str]:
     parameters = yaml.safe_load((TOP / "params.yaml").read_text(encoding="utf-8"))
     parameters["data"] |= {"source": "folder", "root": "clips"}
     (folder / "params.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    needs.write(folder / "data/needs", {"resize": True})
     costs = {stage: cost(folder, stage) for stage in STAGES}
     frames = sum(split.get("frames", 0) for split in json.loads((folder / "metrics/data.json").read_text()).values())
     cells = [f"{frames / costs[stage][0]:.0f}, {costs[stage][1]:.0f}" for stage in SHOWN]

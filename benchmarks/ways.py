@@ -27,7 +27,7 @@ TOP = Path(__file__).parents[1]
 FRAMES = 32
 """That networks see: two batches of training, four of inference."""
 READ = 256
-"""Of which the clip consists that is read: Avenue's have 560 on average, and opening one costs as much as some frames."""
+"""Of which the clip consists that is read: Avenue's have 560, and opening one costs as much as some frames."""
 SIDE = 2048
 """Of the square matrices whose product tells what the machine could do."""
 

@@ -11,7 +11,6 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from vad import VadError, params, registry
 from vad.data import clips
 from vad.evaluation import metrics, plots
 from vad.models import autoencoder
+from vad.quality import reading, repair
 from vad.storage import files, tables
 
 PAGE = Path(__file__).with_name("page")
@@ -57,7 +57,8 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
     - `parts`: part -> `about`, `figures`, `curve`, `shares`, `clips`, `worst`: see reports/content.py;
     - `comparison`: what `differences` gives; `provenance`; `leaderboard`: what `submitted` gives;
     - `without_components`: why components are not shown, empty where they are;
-    - `size`, pixels; `names`, figure -> its title; `few_clips`, a note; `colours`, what -> its colour.
+    - `size`, pixels of resized frames, 0 where there are none; `names`, figure -> its title; `few_clips`, a note;
+      `colours`, what -> its colour.
 
     Raises VadError when an output is missing or doesn't fit the others.
     """
@@ -65,7 +66,7 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
     settings = params.load(Path(revisions.PARAMS))
     frames = dict(list(content.read_frames().groupby("split")))
     splits = {part: split for part, split in tables.PARTS.items() if split in frames}
-    stored = {part: open_clips(split, frames[split]) for part, split in splits.items()}
+    stored = {part: open_clips(split, frames[split], settings) for part, split in splits.items()}
     shares = tables.read_csv(SHARES, ["part", "scope", "name", "frames", "positives", "ap_share"])
     evaluation = provenance.read_metrics("evaluation")
     worst = {part: content.worst(frames[split]) for part, split in splits.items()}
@@ -98,7 +99,7 @@ def collect(against: str, folder: Path = OUTPUT.parent) -> dict[str, Any]:
         "provenance": provenance.provenance(WEIGHTS),
         "leaderboard": submitted(),
         "without_components": without_components,
-        "size": settings.resize.size,
+        "size": settings.resize.size if registry.needs(settings)["resize"] else 0,
         "names": {name: title.format(settings.evaluate.prevalence) for name, title in compare.FIGURES.items()},
         "few_clips": " ".join(compare.FEW_CLIPS.split()),
         "colours": COLOURS,
@@ -112,17 +113,19 @@ def left_out(shown: int, clips: int) -> str:
     return f". Here are {shown} of {clips} clips: those of the worst false alarms and misses, then the highest scores"
 
 
-def open_clips(split: str, frames: pd.DataFrame) -> dict[str, clips.Clip]:
-    """Name -> clip of a split: resized, or at full size where no network looked at them.
+def open_clips(split: str, frames: pd.DataFrame, settings: params.Params) -> dict[str, clips.Clip]:
+    """Name -> clip of a split, cleaned as `repair` says: resized, or at full size where no network looked at them.
 
     Raises VadError when they are not those that were scored.
     """
-    found: Sequence[clips.Clip] = clips.open_resized(RESIZED, split)
-    if not found:
-        found = clips.open_zips(clips.folder_of(component_maps.FRAMES, component_maps.VALIDATION, split))
+    folder, found = RESIZED, list[clips.Clip](clips.open_resized(RESIZED, split))
+    if not registry.needs(settings)["resize"]:
+        folder, cleaned = component_maps.FRAMES, settings.repair.model_copy(update={"unflip": False})
+        diagnosed = repair.Diagnosis(tables.read_csv(component_maps.DIAGNOSIS, repair.COLUMNS))
+        found = reading.at_full_size(folder, component_maps.VALIDATION, split, diagnosed, cleaned)
     opened = {clip.video: clip for clip in found}
     if opened.keys() != set(frames["video"]):
-        raise VadError(f"{RESIZED}: other clips than in {content.SCORES}; run `dvc repro`")
+        raise VadError(f"{folder}: other clips than in {content.SCORES}; run `dvc repro`")
     return opened
 
 

@@ -110,3 +110,9 @@ def test_every_network_and_family_has_its_stage_and_aggregate_takes_every_family
     families = {row.name: row.stage for row in registry.FAMILIES if row.code}
     assert set(registry.NETWORKS.values()) | set(families.values()) <= STAGES.keys()
     assert {f"data/components/{name}.npz" for name in families} <= set(STAGES["aggregate"]["deps"])
+
+
+def test_a_family_that_looks_at_resized_frames_says_so() -> None:
+    for row in registry.FAMILIES:
+        if row.code:
+            assert row.small == ("data/resized" in STAGES[row.stage]["deps"]), row.name

@@ -219,6 +219,7 @@ function showProvenance() {
   byId("origin").textContent = `${from}. Data source: ${parameters["data.source"]}.`;
   if (stale.length) byId("warnings").append(element("p", { class: "warning" }, "Changed in params.yaml after these " +
     `scores were made: ${stale.join(", ")}. Run dvc repro, and make the report again.`));
+  byId("network-about").hidden = !data.size;
   byId("size").textContent = `${data.size} x ${data.size}`;
   byId("data").replaceChildren(table(["split", "clips", "frames", "imputed", ...MARKS],
     Object.entries(splits).map(([split, { clips, frames, imputed }]) =>

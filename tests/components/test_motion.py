@@ -26,7 +26,7 @@ def settings(*components: str) -> Motion:
     return Motion(
         components=components or registry.maps("motion"),
         flow="medium",
-        flow_rows=240,
+        flow_rows=0,
         shrink=0,
         registration=False,
         light=False,
@@ -80,6 +80,15 @@ def test_flow_of_a_reduced_frame_is_in_pixels_of_the_whole_one_and_has_the_same_
         cells[rows], bins = pairs.flow_cells(flow, (320, 450))
         assert cells[rows].shape == bins.shape == (40, 56) and np.median(bins) == 4
     assert (cells[0] == cells[320]).all() and not (cells[0] == cells[160]).all()
+    for size in ((320, 450), (100, 2000), (2000, 100)):
+        flow = pairs.optical_flow(Pair(*np.zeros((2, *size), np.uint8), 1), "medium", 1)
+        assert min(flow.size.shape) == pairs.LEAST
+
+
+def test_the_rows_of_flow_in_params_yaml_reach_it() -> None:
+    pair = Pair(square_at(40), square_at(44), 1)
+    whole, reduced = (motion.look(pair, settings("flow").model_copy(update={"flow_rows": rows})) for rows in (0, 48))
+    assert whole["flow"].shape == reduced["flow"].shape and not (whole["flow"] == reduced["flow"]).all()
 
 
 def test_a_direction_is_rare_where_nobody_went_that_way() -> None:

@@ -120,24 +120,6 @@ def test_alpha_is_welcome_as_long_as_it_is_opaque() -> None:
         clips.decode(encoded(image, "PNG"), "frame 7")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize("subsampling", [0, 1, 2])
-@pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_s_pixels_are_those_that_pillow_decodes(mode: str, subsampling: int, progressive: bool) -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (67, 93, 3), np.uint8)
-    for image in (noise, cv2.GaussianBlur(noise, (0, 0), 3)):
-        for quality in (30, 95):
-            options = {"quality": quality, "subsampling": subsampling, "progressive": progressive}
-            # Turned by the note of a camera, which Pillow leaves alone.
-            note = Image.Exif()
-            note[274] = 6
-            buffer = io.BytesIO()
-            Image.fromarray(image).convert(mode).save(buffer, "JPEG", exif=note, **options)
-            expected = np.asarray(clips.decode(buffer.getvalue(), ""))
-            assert (clips.pixels(buffer.getvalue(), "") == expected).all()
-    assert (clips.pixels(encoded(Image.fromarray(noise), "PNG"), "") == noise).all()
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 def test_sixteen_bits_are_never_cut_to_eight_in_silence(channels: int, suffix: str) -> None:

@@ -29,6 +29,8 @@ def test_a_recipe_runs_as_an_experiment_on_the_user_s_own_data(restored: Clone) 
     restored.run("python", "-m", "reports.report")
     page = (restored.folder / "metrics/report.html").read_text()
     (text,) = re.findall(r'id="everything">(.*?)</script>', page, re.DOTALL)
+    # No network looks at resized frames, so there are none, and the page has the clips' own.
+    assert not list((restored.folder / "data/resized").rglob("*.npy")) and json.loads(text)["size"] == 0
     for part in ("benchmark", "validation"):
         told = json.loads(text)["parts"][part]
         for clip in told["clips"]:

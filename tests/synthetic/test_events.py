@@ -245,3 +245,21 @@ def test_a_pasted_sprite_has_no_hard_edge():
     pasted = events.paste(image, events.sprite_of(bright, blob), np.array([40.3, 60.0]), 1.0, 1.0)
     assert pasted.max() == 200
     assert np.abs(np.diff(pasted[45, :, 0].astype(int))).max() < 70
+
+
+def test_in_a_noisy_clip_figures_are_what_rises_above_its_noise() -> None:
+    rng = np.random.default_rng(5)
+    background = np.full((120, 160, 3), 100, np.uint8)
+    frame = background.copy()
+    frame[40:70, 60:72] = 250
+    noisy = np.clip(frame + rng.normal(0, 25, frame.shape), 0, 255).astype(np.uint8)
+    (blob,) = events.find_blobs(noisy, background, 0)
+    assert abs(blob.left - 60) <= 2 and abs(blob.top - 40) <= 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 5), (36, 64)])
+def test_the_median_of_an_image_is_numpy_s(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sum(size))
+    for highest in (1, 2, 7, 256):
+        image = rng.integers(0, highest, size).astype(np.uint8)
+        assert events._median(image) == np.median(image)

@@ -15,6 +15,8 @@ from vad.storage.progress import parallel
 
 CELL = 8
 """Pixels along the side of a cell; a block of three is about as wide as a person is in Ped2 and Avenue."""
+LEAST = 32
+"""Pixels of a side that optical flow is computed on, where a frame is reduced for it."""
 PRESETS = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
 
 Size = tuple[int, ...]
@@ -64,13 +66,14 @@ def frame_change(pair: Pair) -> np.ndarray:
 
 
 def optical_flow(pair: Pair, preset: str, rows: int = 0) -> Flow:
-    """Where each pixel went, in pixels of the frame (H, W). `preset` is one of PRESETS.
+    """Where each pixel went, in pixels of the frame (H, W) a frame. `preset` is one of PRESETS.
 
-    A frame of more than `rows`, above 0, is reduced to so many first, and so is the flow. T. Kroeger et al., Fast
-    optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
+    A frame of more than `rows`, above 0, is reduced to so many first, but neither side below LEAST, and so is the flow.
+    T. Kroeger et al., Fast optical flow using dense inverse search, ECCV 2016, as OpenCV has it.
     """
     height, width = pair.image.shape
-    size = (rows, round(width * rows / height)) if 0 < rows < height else (height, width)
+    part = max(rows / height, LEAST / min(height, width)) if rows else 1
+    size = (round(height * part), round(width * part)) if part < 1 else (height, width)
     before, image = (scaled(one, size) for one in (pair.before, pair.image))
     # Made anew each time: it holds buffers, and threads must not share them.
     flow = cv2.DISOpticalFlow.create(PRESETS[preset]).calc(before, image, np.zeros((*size, 2), np.float32))

@@ -35,7 +35,6 @@ LAST = 2**53
 Image.MAX_IMAGE_PIXELS = None  # LARGEST is checked instead
 warnings.filterwarnings("ignore", module="PIL")  # of what `decode` either mends or refuses
 IMPUTED = b"imputed"
-_JPEG = b"\xff\xd8"
 INDEX = "index.csv"
 
 
@@ -84,19 +83,17 @@ class ZippedClip(Clip):
         return np.array([self.archive.getinfo(self.names[n]).comment == IMPUTED for n in self.numbers.tolist()], bool)
 
     def image(self, number: int, at_least: int | None = None) -> Image.Image:
-        return decode(*self._read(number), at_least)
-
-    def frame(self, number: int) -> np.ndarray:
-        return pixels(*self._read(number))
-
-    def _read(self, number: int) -> tuple[bytes, str]:
         where = f"{self.path}: frame {number}"
         try:
-            return self.archive.read(self.names[number]), where
+            data = self.archive.read(self.names[number])
         except KeyError:
             raise VadError(f"{where} is not in the clip") from None
         except archives.UNREADABLE as error:
             raise VadError(f"{where} is damaged ({error}); delete the file and run `dvc repro extract`") from None
+        return decode(data, where, at_least)
+
+    def frame(self, number: int) -> np.ndarray:
+        return np.asarray(self.image(number))
 
 
 @dataclass(frozen=True)
@@ -148,21 +145,6 @@ def decode(data: bytes, where: str, at_least: int | None = None) -> Image.Image:
     if min(size) < SMALLEST:
         raise VadError(f"{where} is {size[0]}x{size[1]}, smaller than {SMALLEST}x{SMALLEST}")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def pixels(data: bytes, where: str) -> np.ndarray:
-    """An image file's content that `decode` has accepted before -> (H, W, 3) uint8 RGB, the same, and sooner.
-
-    OpenCV decodes a JPEG with the same library as Pillow, which takes as long again to give its pixels away.
-    """
-    if data[:2] == _JPEG:
-        import cv2  # not on top: the light stages open no image
-
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        found: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if found is not None:
-            return found
-    return np.asarray(decode(data, where))
 
 
 def _stated(image: Image.Image) -> list[tuple[int, int]]:
