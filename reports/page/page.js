@@ -152,7 +152,7 @@ function showAlarm() {
 
 function showWorst() {
   const maps = part().worst.some(({ frames }) => frames.some((row) => row.maps.length));
-  byId("maps-about").textContent = !maps ? "" : "Beneath them, upright and cleaned where repair says so: where each " +
+  byId("maps-about").textContent = !maps ? "" : "Beneath each frame, upright and cleaned where repair says so: where each " +
     "component of the score finds the frame unusual, dark to bright up to the largest here; the number is its " +
     "highest, 1 being about the largest that training frames show at a place.";
   byId("worst").replaceChildren(...part().worst.flatMap(({ title, frames }) => [
