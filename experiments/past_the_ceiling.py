@@ -28,8 +28,8 @@ edited by hand. `make recipe NAME=motion` runs a recipe on your data; `make abla
 it here again, as a DVC experiment. These experiments hold two clips out. What `best` is now was chosen out of fold:
 [choice.md](choice.md); it was `blocks` when these were run.
 
-Rows with motion were run at two times. On `ped2`, `ped2-replica` and its draws, and in `with_convlstm`, flow was still that
-of the preset `fast`; on the others it is `medium`, the preset of today. Compare rows within a column.
+Rows with motion were run at two times. On `ped2`, `ped2-replica` and its draws, and in `with_convlstm`, flow was still
+that of the preset `fast`; on the others it is `medium`, the preset of today. Compare rows within a column.
 [choice.md](choice.md) has `blocks`, `motion` and components on the replicas and the sample with `medium`, out of fold.
 
 AP is at the competition's 24.56 % of anomalous frames, a random ranking has .246. Intervals are 95 %: of figures the
