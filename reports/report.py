@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,10 @@ def open_clips(split: str, frames: pd.DataFrame, settings: params.Params) -> dic
 
     Raises VadError when they are not those that were scored.
     """
-    folder, found = RESIZED, list[clips.Clip](clips.open_resized(RESIZED, split))
-    if not registry.needs(settings)["resize"]:
+    found: Sequence[clips.Clip]
+    if registry.needs(settings)["resize"]:
+        folder, found = RESIZED, clips.open_resized(RESIZED, split)
+    else:
         folder, cleaned = component_maps.FRAMES, settings.repair.model_copy(update={"unflip": False})
         diagnosed = repair.Diagnosis(tables.read_csv(component_maps.DIAGNOSIS, repair.COLUMNS))
         found = reading.at_full_size(folder, component_maps.VALIDATION, split, diagnosed, cleaned)
